@@ -1,0 +1,16 @@
+//! Writes the run path into the binaries, so that they find libtorch with no environment variable set.
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    if std::env::var_os("CARGO_FEATURE_TORCH").is_none() || cfg!(windows) {
+        return;
+    }
+    let libtorch = std::env::var_os("LIBTORCH").map_or_else(|| PathBuf::from("libs/libtorch"), PathBuf::from);
+    let lib = std::fs::canonicalize(libtorch.join("lib")).unwrap_or_else(|_| libtorch.join("lib"));
+    // Beside the binary first (an unpacked release), then where it was built.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/lib:{}", lib.display());
+    // torch is reached through tch's C shim; without this the linker may drop libtorch_cpu.
+    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+}

@@ -1,0 +1,127 @@
+//! Files written whole: to a temporary name in the same folder, synced, then renamed.
+//!
+//! A reader sees the old file or the new one, never a half of either, whatever stops the program.
+//!
+//! ```
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("labels.csv");
+//! limn::files::write_whole(&path, b"a,b\n")?;
+//! assert_eq!(std::fs::read(&path)?, b"a,b\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::error::{Error, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Writes `bytes` to `path` so that it appears whole or not at all.
+///
+/// # Errors
+/// When the folder cannot be written or the disk is full; the old file, if any, is untouched then.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Like [`write_whole`], for writers that want the open file.
+///
+/// # Errors
+/// As [`write_whole`], and whatever `fill` returns.
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let failed = |e| Error::io("write the file", path, e);
+    let mut temp = temporary_beside(path)?;
+    fill(temp.as_file_mut()).map_err(failed)?;
+    keep(temp, path)
+}
+
+/// Like [`write_whole`], for libraries that open the path themselves (HDF5, video, images by name): `fill` gets a
+/// temporary path with the same extension in the same folder.
+///
+/// # Errors
+/// As [`write_whole`], and whatever `fill` returns.
+pub fn write_path(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let temp = temporary_beside(path)?;
+    fill(temp.path())?;
+    // The library may have replaced the file, so sync what now has the name.
+    File::open(temp.path()).and_then(|f| f.sync_all()).map_err(|e| Error::io("sync the file", path, e))?;
+    keep(temp, path)
+}
+
+fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
+    let dir = folder_of(path);
+    let suffix = path.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
+    tempfile::Builder::new()
+        .prefix(".limn-")
+        .suffix(&suffix)
+        .tempfile_in(&dir)
+        .map_err(|e| Error::io("write in the folder", &dir, e))
+}
+
+fn keep(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    let failed = |e| Error::io("write the file", path, e);
+    temp.as_file().sync_all().map_err(failed)?;
+    #[cfg(unix)]
+    {
+        // Temporary files are private; a project's files have the rights any new file would have.
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o777);
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    temp.persist(path).map_err(|e| failed(e.error))?;
+    sync_folder(&folder_of(path))
+}
+
+/// Makes a rename or a new file in `dir` durable.
+///
+/// # Errors
+/// When the folder cannot be opened.
+pub fn sync_folder(dir: &Path) -> Result<()> {
+    if cfg!(windows) {
+        return Ok(()); // folders cannot be synced there; a rename is journaled by NTFS
+    }
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync the folder", dir, e))
+}
+
+/// Makes a folder and its parents.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn make_folder(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|e| Error::io("make the folder", dir, e))
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// When it is not there, not readable, or not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| Error::io("read the file", path, e))
+}
+
+/// The folder a path lies in, `.` when it has none.
+#[must_use]
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        write_whole(&path, b"old").unwrap();
+        let failed = write_with(&path, |f| {
+            f.write_all(b"half")?;
+            Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        });
+        assert!(failed.unwrap_err().to_string().contains("free some space"));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+}

@@ -1,0 +1,30 @@
+//! limn: markerless pose estimation on DeepLabCut project folders, in one native program.
+//!
+//! The rooms, from the ground up (a room knows only those below it; `ARCHITECTURE.md` has the whole picture):
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 6 | `cli` |
+//! | 5 | `demo` |
+//! | 4 | `train`, `infer` |
+//! | 3 | `project`, `net` |
+//! | 2 | `frames`, `formats`, `video`, `draw` |
+//! | 1 | [`pose`], [`picture`], [`error`], [`files`], [`watch`] |
+//!
+//! ```
+//! use limn::pose::{Keypoint, Skeleton};
+//! let skeleton = Skeleton::single(["snout", "tailbase"]);
+//! assert_eq!(skeleton.points(), 2);
+//! assert!((Keypoint::new(0.0, 3.0).distance(Keypoint::new(4.0, 0.0)) - 5.0).abs() < 1e-12);
+//! ```
+
+pub mod error;
+pub mod files;
+pub mod picture;
+pub mod pose;
+pub mod watch;
+
+pub use error::{Error, Kind, Result};
+
+/// The program's version, as written into every file limn makes.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
