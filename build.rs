@@ -4,13 +4,14 @@ use std::path::PathBuf;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    if std::env::var_os("CARGO_FEATURE_TORCH").is_none() || cfg!(windows) {
+    let target = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+    if std::env::var_os("CARGO_FEATURE_TORCH").is_none() || target == "windows" {
         return;
     }
     let libtorch = std::env::var_os("LIBTORCH").map_or_else(|| PathBuf::from("libs/libtorch"), PathBuf::from);
     let lib = std::fs::canonicalize(libtorch.join("lib")).unwrap_or_else(|_| libtorch.join("lib"));
     // Beside the binary first (an unpacked release), then where it was built.
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/lib:{}", lib.display());
-    // torch is reached through tch's C shim; without this the linker may drop libtorch_cpu.
+    // DT_RPATH rather than DT_RUNPATH: it also serves the libraries that libtorch needs in its turn.
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
 }

@@ -20,6 +20,8 @@
 
 pub mod error;
 pub mod files;
+#[cfg(feature = "torch")]
+pub mod net;
 pub mod picture;
 pub mod pose;
 pub mod watch;
