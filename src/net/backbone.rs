@@ -312,8 +312,7 @@ impl Make<'_> {
                     ConvShape::new(wide, wide, kernel).depthwise().dilated(dil).stride(stride).same();
                 path.push(add("_depthwise_conv", "_bn1", depthwise, Act::Relu6)?);
                 path.push(add("_project_conv", "_bn2", ConvShape::new(wide, to, 1), Act::None)?);
-                // By the step of the undilated network: its first blocks have no shortcut whatever the stride is here.
-                let shortcut = if j > 0 && from == to { Shortcut::Identity } else { Shortcut::None };
+                let shortcut = if j > 0 { Shortcut::Identity } else { Shortcut::None };
                 layers.push(Layer::Residual(Residual { path, shortcut, act: Act::None }));
                 from = to;
                 index += 1;

@@ -4,30 +4,215 @@
 //! a forward pass is told by a [`Mode`] what to compute in.
 //!
 //! ```
-//! use limn::net::{Backbone, Device, Kind, Mode, Params, Tensor};
-//! let mut params = Params::new(Device::Cpu);
-//! let net = Backbone::new(&mut params, "efficientnet_lite0", 16, Some(7))?;
+//! use limn::net::{Device, HeadSpec, Kind, Mode, Net, NetSpec, Tensor, decode};
+//! let spec = NetSpec {
+//!     net: "efficientnet_lite0".into(),
+//!     backbone_stride: 16,
+//!     output_stride: 8,
+//!     points: 3,
+//!     head: HeadSpec::default(),
+//! };
+//! let net = Net::new(&spec, Device::Cpu, 7)?;
 //! let image = Tensor::zeros([1, 3, 64, 96], (Kind::Float, Device::Cpu));
-//! let features = net.forward(&image, Mode::eval(Kind::Float))?;
-//! let (stride, deepest) = &features.maps[3];
-//! assert_eq!((*stride, deepest.size()), (16, vec![1, 320, 4, 6]));
+//! let maps = net.forward(&image, Mode::eval(Kind::Float))?;
+//! assert_eq!(maps.logits.size(), [1, 3, 8, 12]);
+//! let peaks = decode(&maps, 7.2801, spec.head.score)?;
+//! assert_eq!(peaks.row(0).len(), 3 * 3); // x, y, likelihood
 //! # Ok::<(), limn::Error>(())
 //! ```
 
 pub mod device;
 
 mod backbone;
+mod decode;
+mod head;
 mod layers;
 mod params;
 mod registry;
 
 pub use backbone::{Backbone, Features};
+pub use decode::{LOCREF_STD, Peaks, decode};
+pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};
 pub use layers::{Act, Conv, ConvNorm, ConvShape, Mode, Norm, Padding, channels_last};
 pub use params::{Param, Params, Role, load_tensors, save_tensors};
 pub use registry::{Entry, registry};
 pub use tch::{Device, Kind, Tensor};
 
-use crate::error::{Error, Kind as ErrorKind};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use tch::no_grad;
+
+/// What a network is built from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetSpec {
+    /// The backbone's name in the registry, such as `resnet_50`.
+    pub net: String,
+    /// Input pixels per cell of the backbone's deepest map: 8, 16 or 32.
+    pub backbone_stride: usize,
+    /// Input pixels per cell of the heatmaps: 4, 8, 16 or 32, not above `backbone_stride`.
+    pub output_stride: usize,
+    /// How many points it finds.
+    pub points: usize,
+    /// The decoder.
+    #[serde(default)]
+    pub head: HeadSpec,
+}
+
+/// A pose network: backbone and head, with all their weights.
+#[derive(Debug)]
+pub struct Net {
+    spec: NetSpec,
+    params: Params,
+    backbone: Backbone,
+    head: Head,
+    /// `[1, 3, 1, 1]`, of 0..255 values.
+    mean: Tensor,
+    std: Tensor,
+}
+
+impl Net {
+    /// A network with random weights (He et al. 2015), the same for the same `seed`.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Usage`] when `spec` is not possible, [`crate::Kind::Compute`] when memory is short.
+    pub fn new(spec: &NetSpec, device: Device, seed: u64) -> Result<Self> {
+        Self::build(spec, device, Some(seed))
+    }
+
+    /// A network whose weights are all zero, to be loaded.
+    ///
+    /// # Errors
+    /// As [`Net::new`].
+    pub fn blank(spec: &NetSpec, device: Device) -> Result<Self> {
+        Self::build(spec, device, None)
+    }
+
+    fn build(spec: &NetSpec, device: Device, seed: Option<u64>) -> Result<Self> {
+        let entry = Entry::find(&spec.net)?;
+        let mut params = Params::new(device);
+        let backbone = Backbone::new(&mut params, &spec.net, spec.backbone_stride, seed)?;
+        let head = Head::new(&mut params, &spec.head, &backbone, spec.output_stride, spec.points, seed)?;
+        let constant = |v: [f64; 3]| -> Result<Tensor> {
+            let t = Tensor::f_from_slice(&v.map(|x| x * 255.0))?;
+            Ok(t.f_view([1, 3, 1, 1])?.f_to_kind(Kind::Float)?.f_to_device(device)?)
+        };
+        let (mean, std) = (constant(entry.mean)?, constant(entry.std)?);
+        Ok(Self { spec: spec.clone(), params, backbone, head, mean, std })
+    }
+
+    /// What it is built from.
+    #[must_use]
+    pub fn spec(&self) -> &NetSpec {
+        &self.spec
+    }
+
+    /// Its weights.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Where it computes.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.params.device()
+    }
+
+    /// How many first stages of the backbone there are to freeze ([`Mode::frozen_stages`]).
+    #[must_use]
+    pub fn stages(&self) -> usize {
+        self.backbone.stages()
+    }
+
+    /// Pictures as bytes, `[N, H, W, 3]` RGB, to the network's input, `[N, 3, H, W]`, on its device.
+    ///
+    /// # Errors
+    /// When the shape is another or memory is short.
+    pub fn normalise(&self, rgb: &Tensor) -> Result<Tensor> {
+        no_grad(|| {
+            // Bytes cross to the device, a quarter of what floats would be; the permuted view is channels-last as it is.
+            let x = rgb.f_to_device(self.device())?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
+            Ok(x.f_sub(&self.mean)?.f_div(&self.std)?)
+        })
+    }
+
+    /// From `[N, 3, H, W]` (normalised, on the network's device, any size) to heatmaps of `ceil(H / stride)` by
+    /// `ceil(W / stride)` cells.
+    ///
+    /// # Errors
+    /// When the shape is another or memory is short.
+    pub fn forward(&self, image: &Tensor, mode: Mode) -> Result<Heatmaps> {
+        let (h, w) = layers::height_width(image)?;
+        let coarse = head::to_i64(self.spec.backbone_stride);
+        let missing = |size: i64| (coarse - size % coarse) % coarse;
+        let padded = missing(h) > 0 || missing(w) > 0;
+        let features = if padded {
+            let image = image.f_constant_pad_nd([0, missing(w), 0, missing(h)])?;
+            self.backbone.forward(&image, mode)?
+        } else {
+            self.backbone.forward(image, mode)?
+        };
+        let mut maps = self.head.forward(&features, mode)?;
+        if padded {
+            let stride = head::to_i64(maps.stride);
+            let cut = |t: &Tensor| {
+                t.f_narrow(2, 0, (h + stride - 1) / stride)?.f_narrow(3, 0, (w + stride - 1) / stride)
+            };
+            maps.logits = cut(&maps.logits)?;
+            maps.offsets = cut(&maps.offsets)?;
+        }
+        Ok(maps)
+    }
+
+    /// This network made ready for inference alone: norms folded into the convolutions, weights cast to
+    /// `mode.compute`.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn fold(mut self, mode: Mode) -> Result<Folded> {
+        self.backbone.fold(mode)?;
+        self.head.fold(mode)?;
+        Ok(Folded { net: self, mode: Mode { train: false, ..mode } })
+    }
+}
+
+/// A network for inference; see [`Net::fold`].
+#[derive(Debug)]
+pub struct Folded {
+    net: Net,
+    mode: Mode,
+}
+
+impl Folded {
+    /// As [`Net::forward`] in evaluation, without gradients.
+    ///
+    /// # Errors
+    /// As [`Net::forward`].
+    pub fn forward(&self, image: &Tensor) -> Result<Heatmaps> {
+        no_grad(|| self.net.forward(image, self.mode))
+    }
+
+    /// As [`Net::normalise`].
+    ///
+    /// # Errors
+    /// As [`Net::normalise`].
+    pub fn normalise(&self, rgb: &Tensor) -> Result<Tensor> {
+        self.net.normalise(rgb)
+    }
+
+    /// What it is built from.
+    #[must_use]
+    pub fn spec(&self) -> &NetSpec {
+        self.net.spec()
+    }
+
+    /// Where it computes.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.net.device()
+    }
+}
 
 /// Makes a libtorch error one of ours: its first line, and a mend where the cause is known.
 pub(crate) fn torch_error(e: tch::TchError) -> Error {
