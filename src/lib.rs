@@ -20,6 +20,7 @@
 
 pub mod error;
 pub mod files;
+pub mod formats;
 pub mod picture;
 pub mod pose;
 pub mod watch;
