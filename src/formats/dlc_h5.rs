@@ -18,7 +18,7 @@
 //! ```
 
 use super::header::{self, Dense, Fault, Halves, Header, Sort};
-use super::pandas::{self, Frame, Index, Layout};
+use super::pandas::{self, Frame, Index, Layout, Number};
 use crate::error::{Error, Kind, Result};
 use crate::pose::{FrameKey, Labels, Skeleton, Tracks};
 use crate::watch::Watch;
@@ -33,7 +33,7 @@ use std::path::Path;
 /// When the file is damaged, holds no table or several of which none is called `df_with_missing`, lacks columns or has
 /// them twice, has a picture twice, or holds infinite or no numbers.
 pub fn read_labels(path: &Path, watch: &dyn Watch) -> Result<Labels> {
-    let frame: Frame<f64> = pandas::read(path, watch)?;
+    let frame: Frame<'_, f64> = pandas::read(path, watch)?;
     let header = understand(path, &frame, Sort::Labels)?;
     let Index::Text(index) = &frame.index else {
         return Err(Error::new(Kind::Labels, "the rows are numbered, not named by pictures")
@@ -88,7 +88,12 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
         values.extend(row);
     }
     let columns = header::columns(&labels.scorer, &labels.skeleton, Sort::Labels);
-    let frame = Frame { levels: level_names(&labels.skeleton), columns, index: Index::Text(index), values };
+    let frame = Frame {
+        levels: level_names(&labels.skeleton),
+        columns,
+        index: Index::Text(index),
+        values: values.into(),
+    };
     pandas::write(path, &frame, Layout::Fixed)
 }
 
@@ -98,7 +103,7 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
 /// # Errors
 /// As [`read_labels`]; also when the rows are not numbered by rising whole numbers.
 pub fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<(String, Tracks)> {
-    let frame: Frame<f32> = pandas::read(path, watch)?;
+    let frame: Frame<'_, f32> = pandas::read(path, watch)?;
     let header = understand(path, &frame, Sort::Tracks)?;
     header.warn(path, Sort::Tracks, watch);
     let index = match &frame.index {
@@ -134,7 +139,7 @@ pub fn write_tracks(path: &Path, scorer: &str, tracks: &Tracks) -> Result<()> {
         levels: level_names(&tracks.skeleton),
         columns: header::columns(scorer, &tracks.skeleton, Sort::Tracks),
         index: Index::Integer((0..).take(tracks.frames()).collect()),
-        values: tracks.values().to_vec(),
+        values: tracks.values().into(),
     };
     pandas::write(path, &frame, Layout::Table)
 }
@@ -143,7 +148,7 @@ fn level_names(skeleton: &Skeleton) -> Vec<Option<String>> {
     header::levels(skeleton).iter().map(|l| Some((*l).to_owned())).collect()
 }
 
-fn understand<T>(path: &Path, frame: &Frame<T>, sort: Sort) -> Result<Header> {
+fn understand<T: Number>(path: &Path, frame: &Frame<'_, T>, sort: Sort) -> Result<Header> {
     header::understand(&frame.levels, &frame.columns, sort).map_err(|f: Fault| {
         let kind = if sort == Sort::Labels { Kind::Labels } else { Kind::Format };
         Error::new(kind, f.what).at(format!("{}, column {}", path.display(), f.column)).mend(f.mend)

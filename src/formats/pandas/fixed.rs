@@ -16,7 +16,7 @@ fn dataset(group: &Group, name: &str) -> Result<Dataset> {
     group.dataset(name).map_err(|e| wrong(format!("the table has no `{name}`")).because(e))
 }
 
-pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<T>> {
+pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<'static, T>> {
     if raw::integer(group, "ndim")?.unwrap_or(2) != 2 {
         return Err(wrong("the table is not two-dimensional"));
     }
@@ -64,7 +64,7 @@ pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<
     if let Some(empty) = filled.iter().position(|f| !f) {
         return Err(wrong(format!("the column `{}` has no values", columns[empty].join(" "))));
     }
-    Ok(Frame { levels, columns, index, values })
+    Ok(Frame { levels, columns, index, values: values.into() })
 }
 
 /// Reads the values of one block; `put` gets row, item and value.
@@ -189,7 +189,7 @@ fn level_name(set: &Dataset) -> Result<Option<String>> {
     Ok(raw::text(set, "name")?.filter(|n| n != "N." && !n.is_empty()))
 }
 
-pub(super) fn write<T: Number>(group: &Group, frame: &Frame<T>) -> Result<()> {
+pub(super) fn write<T: Number>(group: &Group, frame: &Frame<'_, T>) -> Result<()> {
     raw::set_text(group, "pandas_type", "frame")?;
     raw::set_i64(group, "ndim", 2)?;
     raw::set_i64(group, "nblocks", 1)?;

@@ -13,6 +13,7 @@ use crate::watch::Watch;
 use hdf5_metno::types::FloatSize;
 use hdf5_metno::{File, Group, Location};
 use raw::{failed, wrong};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// The key that DeepLabCut uses.
@@ -20,14 +21,14 @@ const KEY: &str = "df_with_missing";
 
 /// A frame of numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Frame<T> {
+pub(super) struct Frame<'a, T: Number> {
     /// Names of the column levels, where they have names.
     pub levels: Vec<Option<String>>,
     /// One name for each level, for each column.
     pub columns: Vec<Vec<String>>,
     pub index: Index,
     /// Row after row.
-    pub values: Vec<T>,
+    pub values: Cow<'a, [T]>,
 }
 
 /// What names the rows.
@@ -48,7 +49,7 @@ impl Index {
 }
 
 /// The two widths of numbers in these files.
-pub(super) trait Number: Copy {
+pub(super) trait Number: Copy + 'static {
     const NAN: Self;
     const SIZE: FloatSize;
     fn from_f32(value: f32) -> Self;
@@ -86,7 +87,7 @@ impl Number for f32 {
 }
 
 /// Reads the one frame of a file, whichever of the two layouts it has.
-pub(super) fn read<T: Number>(path: &Path, watch: &dyn Watch) -> Result<Frame<T>> {
+pub(super) fn read<T: Number>(path: &Path, watch: &dyn Watch) -> Result<Frame<'static, T>> {
     if let Err(e) = std::fs::File::open(path) {
         return Err(Error::io("open the HDF5 file", path, e));
     }
@@ -161,7 +162,7 @@ pub(super) enum Layout {
 }
 
 /// Writes a file with one frame, whole, under DeepLabCut's key.
-pub(super) fn write<T: Number>(path: &Path, frame: &Frame<T>, layout: Layout) -> Result<()> {
+pub(super) fn write<T: Number>(path: &Path, frame: &Frame<'_, T>, layout: Layout) -> Result<()> {
     files::write_path(path, |temp| {
         let write = || {
             let file = File::create(temp).map_err(failed("make the HDF5 file"))?;
@@ -174,7 +175,7 @@ pub(super) fn write<T: Number>(path: &Path, frame: &Frame<T>, layout: Layout) ->
             raw::set_text(&group, "pandas_version", "0.15.2")?;
             match (&frame.index, layout) {
                 (Index::Integer(index), Layout::Table) if table::fits(frame) => {
-                    table::write(&group, frame, index)?
+                    table::write(&group, frame, index)?;
                 }
                 _ => fixed::write(&group, frame)?,
             }

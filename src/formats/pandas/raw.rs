@@ -117,7 +117,16 @@ pub(super) fn read(set: &Dataset, rows: Option<Range<usize>>) -> Result<Bytes> {
         }
     });
     if status < 0 {
-        return Err(wrong(format!("the data of `{}` cannot be read", last_of(&set.name()))));
+        let name = set.name();
+        let name = last_of(&name);
+        return Err(if set.filters().is_empty() {
+            wrong(format!("the data of `{name}` cannot be read"))
+        } else {
+            wrong(format!(
+                "the data of `{name}` cannot be unpacked; they are damaged or packed in an unusual way"
+            ))
+            .mend("with pandas: pandas.read_hdf(path).to_hdf(path, key='df_with_missing', mode='w')")
+        });
     }
     Ok(Bytes { element, data })
 }

@@ -37,7 +37,7 @@ struct Block {
     places: Vec<usize>,
 }
 
-pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<T>> {
+pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<'static, T>> {
     let set = group.dataset("table").map_err(|e| wrong("the table has no rows (`table`)").because(e))?;
     let axes = pickle(group, "non_index_axes")?;
     let columns = axes
@@ -105,7 +105,7 @@ pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<
         _ => Index::Text(vec![]),
     });
     let values = reader.values;
-    Ok(Frame { levels, columns, index, values })
+    Ok(Frame { levels, columns, index, values: values.into() })
 }
 
 fn block(
@@ -189,7 +189,7 @@ fn text_number<T: Number>(cell: &[u8]) -> Result<T> {
 }
 
 /// Whether the list of columns fits into an attribute.
-pub(super) fn fits<T>(frame: &Frame<T>) -> bool {
+pub(super) fn fits<T: Number>(frame: &Frame<'_, T>) -> bool {
     axes(&frame.columns).len() < ATTRIBUTE
 }
 
@@ -204,7 +204,7 @@ fn axes(columns: &[Vec<String>]) -> Vec<u8> {
     w.finish()
 }
 
-pub(super) fn write<T: Number>(group: &Group, frame: &Frame<T>, index: &[i64]) -> Result<()> {
+pub(super) fn write<T: Number>(group: &Group, frame: &Frame<'_, T>, index: &[i64]) -> Result<()> {
     let block = "values_block_0";
     let number = Type::Float(T::SIZE);
     let dtype = format!("float{}", 8 * number.size());
@@ -246,7 +246,7 @@ pub(super) fn write<T: Number>(group: &Group, frame: &Frame<T>, index: &[i64]) -
         .obj_track_times(false) // the same tracks are the same file
         .chunk((CHUNK / row_size).clamp(1, rows.max(1)))
         .packed(true)
-        .empty_as(&Type::Compound(row_type))
+        .empty_as(Type::Compound(row_type))
         .shape(SimpleExtents::from_vec(vec![Extent::resizable(rows)]))
         .create("table")
         .map_err(failed("make the table"))?;
