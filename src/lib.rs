@@ -20,6 +20,7 @@
 
 pub mod error;
 pub mod files;
+pub mod formats;
 #[cfg(feature = "torch")]
 pub mod net;
 pub mod picture;

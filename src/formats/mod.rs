@@ -1,0 +1,31 @@
+//! One file per foreign format, read and write. Nothing here knows where a project keeps its files.
+//!
+//! | module | format | specification |
+//! |---|---|---|
+//! | [`dlc_labels_csv`] | DeepLabCut's label table as CSV | `docs/formats/dlc-labels.md` |
+//! | [`dlc_tracks_csv`] | DeepLabCut's predictions as CSV | `docs/formats/dlc-tracks.md` |
+//! | `dlc_h5` (feature `hdf5`) | both as pandas HDF5 files | the same two pages |
+//!
+//! ```
+//! use limn::formats::dlc_labels_csv;
+//! use limn::pose::{FrameKey, Keypoint, Labels, Skeleton};
+//! use limn::watch::Quiet;
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("CollectedData_Ann.csv");
+//! let mut labels = Labels::new("Ann", Skeleton::single(["snout", "tailbase"]));
+//! labels.set(&FrameKey::new("m1", "img07.png"), 0, Some(Keypoint::new(10.5, 20.25)));
+//! dlc_labels_csv::write(&path, &labels)?;
+//! assert_eq!(dlc_labels_csv::read(&path, &Quiet::default())?, labels);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod csv_table;
+#[cfg(feature = "hdf5")]
+pub mod dlc_h5;
+pub mod dlc_labels_csv;
+pub mod dlc_tracks_csv;
+mod header;
+#[cfg(feature = "hdf5")]
+mod pandas;
+#[cfg(test)]
+mod testing;
