@@ -22,15 +22,19 @@
 //! ```
 
 pub mod device;
+pub mod weights;
 
 mod backbone;
+mod bundle;
 mod decode;
 mod head;
 mod layers;
 mod params;
+mod pickle;
 mod registry;
 
 pub use backbone::{Backbone, Features};
+pub use bundle::{Bundle, Card, SCHEMA, SkeletonCard, Training};
 pub use decode::{LOCREF_STD, Peaks, decode};
 pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};
 pub use layers::{Act, Conv, ConvNorm, ConvShape, Mode, Norm, Padding, channels_last};
@@ -93,12 +97,16 @@ impl Net {
         let mut params = Params::new(device);
         let backbone = Backbone::new(&mut params, &spec.net, spec.backbone_stride, seed)?;
         let head = Head::new(&mut params, &spec.head, &backbone, spec.output_stride, spec.points, seed)?;
-        let constant = |v: [f64; 3]| -> Result<Tensor> {
-            let t = Tensor::f_from_slice(&v.map(|x| x * 255.0))?;
-            Ok(t.f_view([1, 3, 1, 1])?.f_to_kind(Kind::Float)?.f_to_device(device)?)
-        };
-        let (mean, std) = (constant(entry.mean)?, constant(entry.std)?);
+        let mean = constant(entry.mean, device)?;
+        let std = constant(entry.std, device)?;
         Ok(Self { spec: spec.clone(), params, backbone, head, mean, std })
+    }
+
+    /// Sets other normalisation constants (of R, G, B in 0..1) than the registry's.
+    pub(crate) fn normalise_by(&mut self, mean: [f64; 3], std: [f64; 3]) -> Result<()> {
+        self.mean = constant(mean, self.device())?;
+        self.std = constant(std, self.device())?;
+        Ok(())
     }
 
     /// What it is built from.
@@ -175,6 +183,12 @@ impl Net {
         self.head.fold(mode)?;
         Ok(Folded { net: self, mode: Mode { train: false, ..mode } })
     }
+}
+
+/// Per-channel constants of 0..1 as a tensor that goes with 0..255 bytes.
+fn constant(v: [f64; 3], device: Device) -> Result<Tensor> {
+    let t = Tensor::f_from_slice(&v.map(|x| x * 255.0))?;
+    Ok(t.f_view([1, 3, 1, 1])?.f_to_kind(Kind::Float)?.f_to_device(device)?)
 }
 
 /// A network for inference; see [`Net::fold`].

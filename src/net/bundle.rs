@@ -1,0 +1,367 @@
+use super::{Device, Entry, Net, NetSpec};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::files;
+use crate::pose::Skeleton;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The version of `model.yaml` that this program writes.
+pub const SCHEMA: u32 = 1;
+const CARD: &str = "model.yaml";
+const WEIGHTS: &str = "weights.safetensors";
+
+/// All of a model but its weights: the `model.yaml` of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// The version of this file's layout, [`SCHEMA`].
+    pub schema: u32,
+    /// What wrote it, such as `limn 0.1.0`.
+    pub program: String,
+    /// When, as `2026-01-31T12:00:00Z`.
+    pub created: String,
+    /// The name of the scorer that tracks made with this model carry.
+    pub scorer: String,
+    /// What it finds.
+    pub skeleton: SkeletonCard,
+    /// The network.
+    pub net: NetSpec,
+    /// Subtracted from R, G, B in 0..1.
+    pub mean: [f64; 3],
+    /// Divides R, G, B then.
+    pub std: [f64; 3],
+    /// The unit of offsets, in pixels.
+    pub locref_std: f64,
+    /// How it was trained.
+    pub training: Training,
+    /// Errors in pixels and the like, by name.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// What a model was trained on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Training {
+    /// The seed of weights, batches and augmentation.
+    pub seed: u64,
+    /// SHA-256 of the labels and pictures.
+    pub data_hash: String,
+    /// SHA-256 of the split.
+    pub split_hash: String,
+    /// The pictures trained on, as `labeled-data/<video>/<image>`.
+    pub train: Vec<String>,
+    /// The pictures held out.
+    pub test: Vec<String>,
+}
+
+/// A [`Skeleton`] as the file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkeletonCard {
+    /// Names of the body parts every individual has, in column order.
+    pub bodyparts: Vec<String>,
+    /// Names of the individuals; one empty name in a single-animal project.
+    pub individuals: Vec<String>,
+    /// Body parts that exist once per frame.
+    #[serde(default)]
+    pub unique_bodyparts: Vec<String>,
+    /// Pairs of body parts joined by a line.
+    #[serde(default)]
+    pub edges: Vec<[String; 2]>,
+    /// Whether files carry the `individuals` level.
+    #[serde(default)]
+    pub multi_animal: bool,
+}
+
+impl From<&Skeleton> for SkeletonCard {
+    fn from(s: &Skeleton) -> Self {
+        Self {
+            bodyparts: s.bodyparts.clone(),
+            individuals: s.individuals.clone(),
+            unique_bodyparts: s.unique_bodyparts.clone(),
+            edges: s.edges.clone(),
+            multi_animal: s.multi_animal,
+        }
+    }
+}
+
+impl From<&SkeletonCard> for Skeleton {
+    fn from(s: &SkeletonCard) -> Self {
+        Self {
+            bodyparts: s.bodyparts.clone(),
+            individuals: s.individuals.clone(),
+            unique_bodyparts: s.unique_bodyparts.clone(),
+            edges: s.edges.clone(),
+            multi_animal: s.multi_animal,
+        }
+    }
+}
+
+impl Card {
+    /// A card for `net` and `skeleton`, with the normalisation of its backbone and DeepLabCut's offsets; fill in the
+    /// rest.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Usage`] when limn does not know the backbone.
+    pub fn new(net: &NetSpec, skeleton: &Skeleton) -> Result<Self> {
+        let entry = Entry::find(&net.net)?;
+        Ok(Self {
+            schema: SCHEMA,
+            program: format!("limn {}", crate::VERSION),
+            created: String::new(),
+            scorer: String::new(),
+            skeleton: skeleton.into(),
+            net: net.clone(),
+            mean: entry.mean,
+            std: entry.std,
+            locref_std: super::LOCREF_STD,
+            training: Training::default(),
+            metrics: BTreeMap::new(),
+        })
+    }
+
+    /// What it finds.
+    #[must_use]
+    pub fn skeleton(&self) -> Skeleton {
+        (&self.skeleton).into()
+    }
+
+    /// The card of the bundle in `dir`, without its weights.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Bundle`] when there is no bundle there, or one of another schema, or a damaged one.
+    pub fn read(dir: &Path) -> Result<Self> {
+        /// What every schema has.
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let path = dir.join(CARD);
+        if !path.is_file() {
+            return Err(missing(&path));
+        }
+        let text = files::read_text(&path)?;
+        let damaged = |e: serde_yaml::Error| {
+            Error::new(ErrorKind::Bundle, format!("the model's description cannot be read: {e}"))
+                .at(path.display())
+                .mend("copy the whole model folder again, or train again")
+        };
+        let version: Version = serde_yaml::from_str(&text).map_err(damaged)?;
+        if version.schema != SCHEMA {
+            return Err(Error::new(
+                ErrorKind::Bundle,
+                format!("the model is of schema {}, this limn reads schema {SCHEMA}", version.schema),
+            )
+            .at(path.display())
+            .mend(if version.schema > SCHEMA {
+                "use a newer limn"
+            } else {
+                "train the model again"
+            }));
+        }
+        let card: Self = serde_yaml::from_str(&text).map_err(damaged)?;
+        if card.net.points != card.skeleton().points() {
+            return Err(Error::new(
+                ErrorKind::Bundle,
+                format!(
+                    "the network finds {} points, the skeleton has {}",
+                    card.net.points,
+                    card.skeleton().points()
+                ),
+            )
+            .at(path.display())
+            .mend("copy the whole model folder again, or train again"));
+        }
+        Ok(card)
+    }
+}
+
+/// A trained model: its description and its network. On disk one folder that explains itself, `model.yaml` and
+/// `weights.safetensors`, which can be copied to another machine and used without the project.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Everything about it.
+    pub card: Card,
+    /// The network with its weights.
+    pub net: Net,
+}
+
+impl Bundle {
+    /// Reads the bundle in `dir`, its network on `device`.
+    ///
+    /// # Errors
+    /// As [`Card::read`]; [`crate::Kind::Bundle`] too when weights are missing, and [`crate::Kind::Weights`] when they
+    /// do not fit the description.
+    pub fn load(dir: &Path, device: Device) -> Result<Self> {
+        let card = Card::read(dir)?;
+        let weights = dir.join(WEIGHTS);
+        if !weights.is_file() {
+            return Err(missing(&weights));
+        }
+        let mut net = Net::blank(&card.net, device).map_err(|e| e.at(dir.join(CARD).display()))?;
+        net.normalise_by(card.mean, card.std)?;
+        net.params().load(&weights)?;
+        Ok(Self { card, net })
+    }
+
+    /// Writes a bundle to `dir`, whole or not at all: into a folder beside it, then renamed. A bundle that is there
+    /// already is replaced when `replace` says so; anything else never.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Exists`] when something is in the way; when the folder above cannot be written.
+    pub fn save(card: &Card, net: &Net, dir: &Path, replace: bool) -> Result<()> {
+        let old_bundle = dir.join(CARD).is_file();
+        if dir.exists() && !(replace && old_bundle) {
+            return Err(Error::new(ErrorKind::Exists, "there is something in the model's place already")
+                .at(dir.display())
+                .mend("choose another folder, or move this one away"));
+        }
+        let parent = files::folder_of(dir);
+        files::make_folder(&parent)?;
+        let failed = |e| Error::io("write the model", dir, e);
+        let temp = tempfile::Builder::new().prefix(".limn-model-").tempdir_in(&parent).map_err(failed)?;
+        let new = temp.path().join("new");
+        files::make_folder(&new)?;
+        let text = serde_yaml::to_string(card).map_err(|e| {
+            Error::new(ErrorKind::Bundle, format!("the model's description cannot be written: {e}"))
+                .at(dir.display())
+        })?;
+        net.params().save(&new.join(WEIGHTS))?;
+        files::write_whole(&new.join(CARD), text.as_bytes())?;
+        // Folders cannot be swapped in one step everywhere: the old one steps aside and is put back should the new one
+        // not get its place.
+        let old = temp.path().join("old");
+        if old_bundle {
+            std::fs::rename(dir, &old).map_err(failed)?;
+        }
+        if let Err(e) = std::fs::rename(&new, dir) {
+            if old_bundle && std::fs::rename(&old, dir).is_err() {
+                let kept = temp.keep(); // better a strange folder than a lost model
+                return Err(failed(e).mend(format!("the earlier model is in {}", kept.join("old").display())));
+            }
+            return Err(failed(e));
+        }
+        files::sync_folder(&parent)
+    }
+
+    /// Whether the model finds the points of this skeleton: the same names in the same order.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Bundle`], telling the difference.
+    pub fn fits(&self, skeleton: &Skeleton) -> Result<()> {
+        let ours = self.card.skeleton();
+        let words = |s: &Skeleton| -> Vec<String> {
+            let name = |n: crate::pose::PointName| {
+                if n.individual.is_empty() {
+                    n.bodypart.to_owned()
+                } else {
+                    format!("{}/{}", n.individual, n.bodypart)
+                }
+            };
+            s.names().map(name).collect()
+        };
+        let (model, project) = (words(&ours), words(skeleton));
+        if model == project {
+            return Ok(());
+        }
+        let only = |a: &[String], b: &[String]| -> String {
+            a.iter().filter(|n| !b.contains(n)).cloned().collect::<Vec<_>>().join(", ")
+        };
+        let (more, less) = (only(&model, &project), only(&project, &model));
+        let why = match (more.is_empty(), less.is_empty()) {
+            (true, true) => "they are in another order".to_owned(),
+            (false, true) => format!("only the model has {more}"),
+            (true, false) => format!("only the project has {less}"),
+            (false, false) => format!("the model has {more}, the project {less}"),
+        };
+        Err(Error::new(ErrorKind::Bundle, format!("the model was trained for other points: {why}"))
+            .mend("use the body parts the model was trained with, or train again"))
+    }
+}
+
+fn missing(path: &Path) -> Error {
+    Error::new(ErrorKind::Bundle, "this is no model folder: a file is missing")
+        .at(path.display())
+        .mend("name the folder that holds model.yaml and weights.safetensors, or copy it whole again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::HeadSpec;
+
+    fn bundle(seed: u64) -> Bundle {
+        let skeleton = Skeleton::single(["snout", "tailbase"]);
+        let net = NetSpec {
+            net: "efficientnet_lite0".into(),
+            backbone_stride: 16,
+            output_stride: 8,
+            points: 2,
+            head: HeadSpec { width: 16, ..HeadSpec::default() },
+        };
+        let mut card = Card::new(&net, &skeleton).unwrap();
+        card.metrics.insert("test_px".into(), 2.75);
+        card.training.train.push("labeled-data/m1/img0001.png".into());
+        Bundle { card, net: Net::new(&net, Device::Cpu, seed).unwrap() }
+    }
+
+    fn save(b: &Bundle, dir: &Path, replace: bool) -> Result<()> {
+        Bundle::save(&b.card, &b.net, dir, replace)
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("models/best");
+        let (one, two) = (bundle(1), bundle(2));
+        save(&one, &at, false).unwrap();
+        assert_eq!(save(&two, &at, false).unwrap_err().kind(), ErrorKind::Exists);
+        save(&two, &at, true).unwrap();
+        let back = Bundle::load(&at, Device::Cpu).unwrap();
+        assert_eq!(back.card, two.card);
+        assert!(back.net.params().iter().zip(two.net.params().iter()).all(|(a, b)| a.tensor == b.tensor));
+        assert_eq!(std::fs::read_dir(dir.path().join("models")).unwrap().count(), 1, "nothing else is left");
+        let mut names: Vec<_> = std::fs::read_dir(&at).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [CARD, WEIGHTS]);
+
+        let precious = dir.path().join("precious");
+        std::fs::create_dir(&precious).unwrap();
+        assert_eq!(save(&one, &precious, true).unwrap_err().kind(), ErrorKind::Exists);
+    }
+
+    #[test]
+    fn misfits_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("m");
+        let b = bundle(1);
+        assert_eq!(Card::read(&at).unwrap_err().kind(), ErrorKind::Bundle);
+        save(&b, &at, false).unwrap();
+        let card = at.join(CARD);
+        let text = std::fs::read_to_string(&card).unwrap();
+        let broken = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from} in {text}");
+            std::fs::write(&card, text.replacen(from, to, 1)).unwrap();
+            Bundle::load(&at, Device::Cpu).unwrap_err()
+        };
+        assert!(broken("schema: 1", "schema: 2").how_to_mend().unwrap().contains("newer"));
+        assert!(broken("points: 2", "points: 3").what().contains("3 points"));
+        assert!(broken("width: 16", "width: 24").what().contains("head."));
+        assert!(broken("efficientnet_lite0", "efficientnet_b0").what().contains("efficientnet_b0"));
+        assert_eq!(broken("net:", "nett:").kind(), ErrorKind::Bundle);
+        std::fs::write(&card, &text).unwrap();
+        std::fs::remove_file(at.join(WEIGHTS)).unwrap();
+        let e = Bundle::load(&at, Device::Cpu).unwrap_err();
+        assert!(e.place().unwrap().ends_with(WEIGHTS), "{e}");
+
+        b.fits(&Skeleton::single(["snout", "tailbase"])).unwrap();
+        for (parts, why) in [
+            (vec!["tailbase", "snout"], "another order"),
+            (vec!["snout"], "only the model has tailbase"),
+            (vec!["snout", "tailbase", "ear"], "only the project has ear"),
+            (vec!["nose", "tailbase"], "the model has snout, the project nose"),
+        ] {
+            let e = b.fits(&Skeleton::single(parts)).unwrap_err();
+            assert!(e.what().contains(why), "{e}");
+        }
+    }
+}
