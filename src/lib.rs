@@ -22,6 +22,8 @@ pub mod error;
 pub mod files;
 pub mod picture;
 pub mod pose;
+#[cfg(feature = "video")]
+pub mod video;
 pub mod watch;
 
 pub use error::{Error, Kind, Result};
