@@ -25,6 +25,8 @@ pub mod formats;
 pub mod net;
 pub mod picture;
 pub mod pose;
+#[cfg(feature = "video")]
+pub mod video;
 pub mod watch;
 
 pub use error::{Error, Kind, Result};
