@@ -18,10 +18,13 @@
 //! assert!((Keypoint::new(0.0, 3.0).distance(Keypoint::new(4.0, 0.0)) - 5.0).abs() < 1e-12);
 //! ```
 
+pub mod cli;
 pub mod error;
 pub mod files;
+pub mod formats;
 pub mod picture;
 pub mod pose;
+pub mod project;
 pub mod watch;
 
 pub use error::{Error, Kind, Result};

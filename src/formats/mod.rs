@@ -1,0 +1,3 @@
+//! One file per foreign format, read and write.
+
+pub mod dlc_labels_csv;
