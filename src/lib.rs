@@ -18,6 +18,7 @@
 //! assert!((Keypoint::new(0.0, 3.0).distance(Keypoint::new(4.0, 0.0)) - 5.0).abs() < 1e-12);
 //! ```
 
+pub mod cli;
 pub mod error;
 pub mod files;
 pub mod formats;
@@ -25,6 +26,7 @@ pub mod formats;
 pub mod net;
 pub mod picture;
 pub mod pose;
+pub mod project;
 #[cfg(feature = "video")]
 pub mod video;
 pub mod watch;

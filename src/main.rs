@@ -1,2 +1,5 @@
 //! The `limn` program; everything it does lives in the library.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    limn::cli::run()
+}

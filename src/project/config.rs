@@ -1,0 +1,844 @@
+//! `config.yaml`: DeepLabCut's description of a project, typed, with exact errors, and edited in place.
+
+use super::yaml::{self, Data, Node, Value};
+use super::yaml_edit;
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::pose::Skeleton;
+use crate::watch::Watch;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// A video as `config.yaml` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoSet {
+    /// The path as it stands in the file: absolute, relative to the project, or stale from another machine.
+    pub path: String,
+    /// `x1, x2, y1, y2` in pixels, the part of the frame that frames are extracted from; `None` when not given.
+    pub crop: Option<[i64; 4]>,
+}
+
+impl VideoSet {
+    /// The file name without folder and extension, whichever way its slashes lean; it names the folder of its labels.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        stem_of(&self.path)
+    }
+}
+
+/// File name without folder and last extension, for paths of any system.
+pub(super) fn stem_of(path: &str) -> &str {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    match name.rfind('.') {
+        Some(dot) if dot > 0 => &name[..dot],
+        _ => name,
+    }
+}
+
+/// The likelihood below which a point does not count: one for all, or one for each body part.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cutoff {
+    /// The same for every body part.
+    One(f64),
+    /// In the order of the body parts.
+    Each(Vec<f64>),
+}
+
+/// Which snapshot DeepLabCut evaluates and analyses with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotIndex {
+    /// Index into the sorted list of snapshots; -1 is the best, else the newest.
+    At(i64),
+    /// Every snapshot.
+    All,
+}
+
+/// All settings of `config.yaml` (DeepLabCut 2.x to 3.0), missing ones at their defaults.
+///
+/// Change the public fields and call [`Config::save`]: only what changed is rewritten, textually, so that comments,
+/// order and unknown keys of the file stay as they are.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // the fields are DeepLabCut's keys, described in its documentation
+pub struct Config {
+    pub config_version: i64,
+    /// The name of the project.
+    pub task: String,
+    /// The person who labels.
+    pub scorer: String,
+    /// Month and day such as `Oct30`; part of almost every name.
+    pub date: String,
+    /// DeepLabCut's `multianimalproject`.
+    pub multi_animal: bool,
+    pub identity: Option<bool>,
+    /// Where the project was when the file was last saved by DeepLabCut; repaired in memory by [`super::Project::open`].
+    pub project_path: String,
+    pub pose_config_path: Option<String>,
+    /// `pytorch` or `tensorflow`.
+    pub engine: String,
+    pub video_sets: Vec<VideoSet>,
+    /// Body parts of a single-animal project, in the order of channels and columns.
+    pub bodyparts: Vec<String>,
+    pub individuals: Vec<String>,
+    /// Body parts that exist once per frame in a multi-animal project.
+    pub unique_bodyparts: Vec<String>,
+    /// Body parts every individual has, in a multi-animal project.
+    pub multi_animal_bodyparts: Vec<String>,
+    /// Fraction of a video at which frame extraction starts.
+    pub start: f64,
+    /// Fraction of a video at which frame extraction stops.
+    pub stop: f64,
+    /// Frames to extract from each video.
+    pub numframes2pick: i64,
+    /// Pairs of body parts joined by a line.
+    pub skeleton: Vec<[String; 2]>,
+    pub skeleton_color: String,
+    pub pcutoff: Cutoff,
+    pub dotsize: i64,
+    pub alphavalue: f64,
+    pub colormap: String,
+    /// Fractions of the labelled frames that are trained on.
+    pub training_fraction: Vec<f64>,
+    /// The round of labelling and training.
+    pub iteration: i64,
+    pub default_net_type: String,
+    pub default_augmenter: String,
+    pub default_track_method: Option<String>,
+    pub snapshot_index: SnapshotIndex,
+    pub detector_snapshot_index: SnapshotIndex,
+    pub batch_size: i64,
+    pub detector_batch_size: i64,
+    /// Whether analysis uses only the part of the frame that `crop` names.
+    pub cropping: bool,
+    /// `x1, x2, y1, y2` in pixels for analysis.
+    pub crop: Option<[i64; 4]>,
+    pub corner2move2: Vec<i64>,
+    pub move2corner: bool,
+    /// `{superanimal: {project body part: its keypoint}}`.
+    pub super_animal_conversion: Vec<(String, Vec<(String, String)>)>,
+    path: PathBuf,
+    /// The text of the file as it was read or last saved.
+    text: String,
+}
+
+/// DeepLabCut's keys in the order it writes them, with the comment it puts before a group.
+const KEYS: [(&str, &str); 44] = [
+    ("config_version", ""),
+    ("Task", "Project definitions (do not edit)"),
+    ("scorer", ""),
+    ("date", ""),
+    ("multianimalproject", ""),
+    ("identity", ""),
+    ("project_path", "Project path (change when moving around)"),
+    ("pose_config_path", ""),
+    ("engine", "Default DeepLabCut engine to use for shuffle creation (either pytorch or tensorflow)"),
+    ("video_sets", "Annotation data set configuration (and individual video cropping parameters)"),
+    ("bodyparts", ""),
+    ("individuals", ""),
+    ("uniquebodyparts", ""),
+    ("multianimalbodyparts", ""),
+    ("start", "Fraction of video to start/stop when extracting frames for labeling/refinement"),
+    ("stop", ""),
+    ("numframes2pick", ""),
+    ("skeleton", "Plotting configuration"),
+    ("skeleton_color", ""),
+    ("pcutoff", ""),
+    ("dotsize", ""),
+    ("alphavalue", ""),
+    ("colormap", ""),
+    ("TrainingFraction", "Training, evaluation and analysis configuration"),
+    ("iteration", ""),
+    ("default_net_type", ""),
+    ("default_augmenter", ""),
+    ("default_track_method", ""),
+    ("snapshotindex", ""),
+    ("detector_snapshotindex", ""),
+    ("batch_size", ""),
+    ("detector_batch_size", ""),
+    ("cropping", "Cropping parameters (for analysis and outlier frame detection)"),
+    ("x1", "If cropping is true for analysis, then set the values here:"),
+    ("x2", ""),
+    ("y1", ""),
+    ("y2", ""),
+    (
+        "corner2move2",
+        "Refinement configuration (parameters from annotation dataset configuration also relevant in this stage)",
+    ),
+    ("move2corner", ""),
+    ("SuperAnimalConversionTables", "Conversion tables to fine-tune SuperAnimal weights"),
+    // Accepted in old files and never written by us.
+    ("resnet", ""),
+    ("croppedtraining", ""),
+    ("with_identity", ""),
+    ("unique_bodyparts", ""),
+];
+
+impl Config {
+    /// The settings of a new single-animal project; not yet on disk.
+    #[must_use]
+    pub fn new(task: &str, scorer: &str, date: &str, bodyparts: &[String]) -> Self {
+        Self {
+            config_version: 0,
+            task: task.to_owned(),
+            scorer: scorer.to_owned(),
+            date: date.to_owned(),
+            multi_animal: false,
+            identity: None,
+            project_path: String::new(),
+            pose_config_path: None,
+            engine: "pytorch".into(),
+            video_sets: Vec::new(),
+            bodyparts: bodyparts.to_vec(),
+            individuals: Vec::new(),
+            unique_bodyparts: Vec::new(),
+            multi_animal_bodyparts: Vec::new(),
+            start: 0.0,
+            stop: 1.0,
+            numframes2pick: 20,
+            skeleton: Vec::new(),
+            skeleton_color: "black".into(),
+            pcutoff: Cutoff::One(0.6),
+            dotsize: 12,
+            alphavalue: 0.7,
+            colormap: "rainbow".into(),
+            training_fraction: vec![0.95],
+            iteration: 0,
+            default_net_type: "resnet_50".into(),
+            default_augmenter: "default".into(),
+            default_track_method: None,
+            snapshot_index: SnapshotIndex::At(-1),
+            detector_snapshot_index: SnapshotIndex::At(-1),
+            batch_size: 8,
+            detector_batch_size: 1,
+            cropping: false,
+            crop: Some([0, 640, 277, 624]),
+            corner2move2: vec![50, 50],
+            move2corner: true,
+            super_animal_conversion: Vec::new(),
+            path: PathBuf::new(),
+            text: String::new(),
+        }
+    }
+
+    /// Reads a `config.yaml` of any version of DeepLabCut from 2.0 on.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] with file and line when the file is no YAML, a key is missing, there twice or of the wrong
+    /// type, or values contradict each other; the operating system's error when it cannot be read. Unknown keys and
+    /// skeleton lines to unknown body parts are warnings.
+    pub fn read(path: &Path, watch: &dyn Watch) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read the configuration", path, e))?;
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let line =
+                1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+            Error::new(Kind::Config, "the configuration is not UTF-8 text")
+                .at(format!("{}:{line}", path.display()))
+                .mend("save it as UTF-8 in your editor")
+        })?;
+        let mut config = Self::parse(&text, path, &mut |w| watch.warn(&w))?;
+        config.path = path.to_path_buf();
+        Ok(config)
+    }
+
+    /// The file it was read from or is saved to.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn parse(text: &str, path: &Path, warn: &mut dyn FnMut(String)) -> Result<Self> {
+        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let root = yaml::parse(body).map_err(|f| {
+            Error::new(Kind::Config, f.what).at(format!("{}:{}", path.display(), f.line)).mend(f.mend)
+        })?;
+        let r = Reader { path, root: &root };
+        let Data::Map(entries) = &root.data else {
+            return Err(r.wrong(&root, "the file", "`key: value` lines"));
+        };
+        for (key, value) in entries {
+            let name = key.text().unwrap_or_default();
+            if !KEYS.iter().any(|(k, _)| *k == name) && value.value() != Value::Null {
+                warn(format!(
+                    "{}:{}: the key `{name}` is unknown and is kept as it is; DeepLabCut 3.0.1 and later refuse to load \
+                     a configuration with unknown keys",
+                    path.display(),
+                    key.line
+                ));
+            }
+        }
+        let mut c = Self::new(&r.required("Task")?, &r.required("scorer")?, &r.required("date")?, &[]);
+        c.text = body.to_owned();
+        c.config_version = r.whole("config_version")?.unwrap_or(0);
+        c.multi_animal = r.flag("multianimalproject")?.unwrap_or(false);
+        c.identity = r.flag("identity")?.or(r.flag("with_identity")?);
+        c.project_path = r.text("project_path")?.unwrap_or_default();
+        c.pose_config_path = r.text("pose_config_path")?;
+        c.engine = r.text("engine")?.unwrap_or(c.engine);
+        c.video_sets = r.video_sets()?;
+        c.individuals = r.names("individuals")?.unwrap_or_default();
+        c.unique_bodyparts = r.names("uniquebodyparts")?.or(r.names("unique_bodyparts")?).unwrap_or_default();
+        c.multi_animal_bodyparts = r.names("multianimalbodyparts")?.unwrap_or_default();
+        c.bodyparts = r.bodyparts(c.multi_animal)?;
+        c.start = r.number("start")?.unwrap_or(0.0);
+        c.stop = r.number("stop")?.unwrap_or(1.0);
+        c.numframes2pick = r.whole("numframes2pick")?.unwrap_or(20);
+        c.skeleton = r.edges(c.parts(), warn)?;
+        c.skeleton_color = r.text("skeleton_color")?.unwrap_or(c.skeleton_color);
+        c.pcutoff = r.cutoff()?.unwrap_or(c.pcutoff);
+        c.dotsize = r.whole("dotsize")?.unwrap_or(12);
+        c.alphavalue = r.number("alphavalue")?.unwrap_or(0.7);
+        c.colormap = r.text("colormap")?.unwrap_or(c.colormap);
+        c.training_fraction = r.fractions()?.unwrap_or(c.training_fraction);
+        c.iteration = r.whole("iteration")?.unwrap_or(0);
+        c.default_net_type = r.text("default_net_type")?.unwrap_or(c.default_net_type);
+        c.default_augmenter = r.text("default_augmenter")?.unwrap_or(c.default_augmenter);
+        c.default_track_method = r.text("default_track_method")?;
+        c.snapshot_index = r.snapshot("snapshotindex")?;
+        c.detector_snapshot_index = r.snapshot("detector_snapshotindex")?;
+        c.batch_size = r.whole("batch_size")?.unwrap_or(8);
+        c.detector_batch_size = r.whole("detector_batch_size")?.unwrap_or(1);
+        c.cropping = r.flag("cropping")?.unwrap_or(false);
+        c.crop = r.crop()?;
+        c.corner2move2 = r.wholes("corner2move2")?.unwrap_or(c.corner2move2);
+        c.move2corner = r.flag("move2corner")?.unwrap_or(true);
+        c.super_animal_conversion = r.conversion()?;
+        c.consistent(&r)?;
+        Ok(c)
+    }
+
+    /// What no single key can tell.
+    fn consistent(&self, r: &Reader<'_>) -> Result<()> {
+        let fault = |key: &str, what: String, mend: &str| Err(r.fault(r.line(key), what).mend(mend));
+        if self.iteration < 0 {
+            return fault("iteration", format!("`iteration` is {}, below 0", self.iteration), "set it to 0");
+        }
+        if !(0.0..=1.0).contains(&self.start) || !(0.0..=1.0).contains(&self.stop) || self.start >= self.stop
+        {
+            let what = format!("`start` {} and `stop` {} are no part of a video", self.start, self.stop);
+            return fault("start", what, "both are fractions from 0 to 1, and `start` is below `stop`");
+        }
+        if self.multi_animal {
+            if self.individuals.is_empty() {
+                let what = "a multi-animal project needs `individuals`".into();
+                return fault("individuals", what, "list their names, such as `- mouse1` and `- mouse2`");
+            }
+            if self.multi_animal_bodyparts.is_empty() && self.unique_bodyparts.is_empty() {
+                let what = "a multi-animal project needs `multianimalbodyparts`".into();
+                return fault("multianimalbodyparts", what, "list the body parts every individual has");
+            }
+            if self.individuals.iter().any(|i| i == "single") {
+                let what =
+                    "an individual is called `single`, the name that unique body parts stand under".into();
+                return fault("individuals", what, "give it another name");
+            }
+            if let Some(both) = self.unique_bodyparts.iter().find(|u| self.multi_animal_bodyparts.contains(u))
+            {
+                let what = format!("`{both}` is a body part of every individual and a unique one as well");
+                return fault("uniquebodyparts", what, "keep it in one of the two lists");
+            }
+        }
+        Ok(())
+    }
+
+    /// The body parts that each animal has.
+    #[must_use]
+    pub fn parts(&self) -> &[String] {
+        if self.multi_animal { &self.multi_animal_bodyparts } else { &self.bodyparts }
+    }
+
+    /// The body parts, individuals and lines as the other rooms speak of them.
+    #[must_use]
+    pub fn pose_skeleton(&self) -> Skeleton {
+        if self.multi_animal {
+            Skeleton {
+                individuals: self.individuals.clone(),
+                bodyparts: self.multi_animal_bodyparts.clone(),
+                unique_bodyparts: self.unique_bodyparts.clone(),
+                edges: self.skeleton.clone(),
+                multi_animal: true,
+            }
+        } else {
+            let mut skeleton = Skeleton::single(self.bodyparts.clone());
+            skeleton.edges.clone_from(&self.skeleton);
+            skeleton
+        }
+    }
+
+    /// Every key we write with its value, in DeepLabCut's order.
+    fn entries(&self) -> Vec<(&'static str, Value)> {
+        let texts = |names: &[String]| Value::List(names.iter().map(|n| Value::Text(n.clone())).collect());
+        let text = |t: &str| Value::Text(t.to_owned());
+        let maybe = |t: &Option<String>| t.as_deref().map_or(Value::Null, Value::from);
+        let wholes = |v: &[i64]| Value::List(v.iter().copied().map(Value::Int).collect());
+        let floats = |v: &[f64]| Value::List(v.iter().copied().map(Value::Float).collect());
+        let index = |s: SnapshotIndex| match s {
+            SnapshotIndex::At(i) => Value::Int(i),
+            SnapshotIndex::All => Value::from("all"),
+        };
+        let videos = self.video_sets.iter().map(|v| {
+            let crop = v.crop.map_or(Value::Null, |[a, b, c, d]| {
+                Value::Map(vec![("crop".into(), Value::Text(format!("{a}, {b}, {c}, {d}")))])
+            });
+            (v.path.clone(), crop)
+        });
+        let tables = self.super_animal_conversion.iter().map(|(name, table)| {
+            (name.clone(), Value::Map(table.iter().map(|(a, b)| (a.clone(), text(b))).collect()))
+        });
+        let mut all = vec![
+            ("config_version", Value::Int(self.config_version)),
+            ("Task", text(&self.task)),
+            ("scorer", text(&self.scorer)),
+            ("date", text(&self.date)),
+            ("multianimalproject", Value::Bool(self.multi_animal)),
+            ("identity", self.identity.map_or(Value::Null, Value::Bool)),
+            ("project_path", text(&self.project_path)),
+            ("pose_config_path", maybe(&self.pose_config_path)),
+            ("engine", text(&self.engine)),
+            ("video_sets", Value::Map(videos.collect())),
+            ("bodyparts", if self.multi_animal { text("MULTI!") } else { texts(&self.bodyparts) }),
+            ("individuals", texts(&self.individuals)),
+            ("uniquebodyparts", texts(&self.unique_bodyparts)),
+            ("multianimalbodyparts", texts(&self.multi_animal_bodyparts)),
+            ("start", Value::Float(self.start)),
+            ("stop", Value::Float(self.stop)),
+            ("numframes2pick", Value::Int(self.numframes2pick)),
+            ("skeleton", Value::List(self.skeleton.iter().map(|pair| texts(pair)).collect())),
+            ("skeleton_color", text(&self.skeleton_color)),
+            (
+                "pcutoff",
+                match &self.pcutoff {
+                    Cutoff::One(p) => Value::Float(*p),
+                    Cutoff::Each(all) => floats(all),
+                },
+            ),
+            ("dotsize", Value::Int(self.dotsize)),
+            ("alphavalue", Value::Float(self.alphavalue)),
+            ("colormap", text(&self.colormap)),
+            ("TrainingFraction", floats(&self.training_fraction)),
+            ("iteration", Value::Int(self.iteration)),
+            ("default_net_type", text(&self.default_net_type)),
+            ("default_augmenter", text(&self.default_augmenter)),
+            ("default_track_method", maybe(&self.default_track_method)),
+            ("snapshotindex", index(self.snapshot_index)),
+            ("detector_snapshotindex", index(self.detector_snapshot_index)),
+            ("batch_size", Value::Int(self.batch_size)),
+            ("detector_batch_size", Value::Int(self.detector_batch_size)),
+            ("cropping", Value::Bool(self.cropping)),
+        ];
+        for (i, key) in ["x1", "x2", "y1", "y2"].into_iter().enumerate() {
+            all.push((key, self.crop.map_or(Value::Null, |c| Value::Int(c[i]))));
+        }
+        all.push(("corner2move2", wholes(&self.corner2move2)));
+        all.push(("move2corner", Value::Bool(self.move2corner)));
+        let tables: Vec<_> = tables.collect();
+        all.push((
+            "SuperAnimalConversionTables",
+            if tables.is_empty() { Value::Null } else { Value::Map(tables) },
+        ));
+        all
+    }
+
+    /// The whole file as DeepLabCut would write it, group comments included.
+    fn whole_text(&self) -> String {
+        let mut out = String::new();
+        for (key, value) in self.entries() {
+            let comment = KEYS.iter().find(|(k, _)| *k == key).map_or("", |(_, c)| *c);
+            if !comment.is_empty() {
+                let gap = if key == "x1" || out.is_empty() { "" } else { "\n\n" };
+                out += &format!("{gap}# {comment}\n");
+            }
+            out += &(yaml::emit_entry(key, &value, 0).join("\n") + "\n");
+        }
+        out
+    }
+
+    /// The file's text with everything that changed since it was read set anew.
+    fn edited_text(&self) -> Result<String> {
+        let before = Self::parse(&self.text, &self.path, &mut |_| {})?;
+        let order: Vec<&str> = KEYS.iter().map(|(k, _)| *k).collect();
+        let old = before.entries();
+        let mut text = self.text.clone();
+        let root = yaml::parse(&text).ok();
+        for ((key, mut new), (_, was)) in self.entries().into_iter().zip(&old) {
+            if new == *was {
+                continue;
+            }
+            if let (true, Value::Map(videos)) = (key == "video_sets", &mut new) {
+                self.keep_of_videos(&before, root.as_ref(), videos);
+            }
+            // An old file may have the key under its other name.
+            let alias = match key {
+                "identity" => "with_identity",
+                "uniquebodyparts" => "unique_bodyparts",
+                _ => key,
+            };
+            let there = |k: &str| root.as_ref().is_some_and(|r| r.get(k).is_some());
+            let name = if !there(key) && there(alias) { alias } else { key };
+            text = yaml_edit::set(&text, name, &new, &order).ok_or_else(|| {
+                Error::new(
+                    Kind::Config,
+                    format!("the key `{key}` cannot be changed without losing something else"),
+                )
+                .at(self.path.display())
+                .mend(format!("write `{key}` plainly, one value a line, and do it again"))
+            })?;
+        }
+        // The proof that what is on disk will be read as what is in memory.
+        let after = Self::parse(&text, &self.path, &mut |_| {})?;
+        if after.entries() != self.entries() {
+            return Err(Error::new(Kind::Config, "the change would not be read back as it was meant")
+                .at(self.path.display())
+                .mend("check the changed values for contradictions"));
+        }
+        Ok(text)
+    }
+
+    /// A video that did not change keeps its value as it is written, and one that did its keys other than `crop`.
+    fn keep_of_videos(&self, before: &Self, root: Option<&Node>, videos: &mut [(String, Value)]) {
+        let Some((_, sets)) = root.and_then(|r| r.get("video_sets")) else { return };
+        for ((path, value), now) in videos.iter_mut().zip(&self.video_sets) {
+            let Some((_, was)) = sets.get(path) else { continue };
+            if before.video_sets.contains(now) {
+                *value = was.value();
+            } else if let (Value::Map(was), Value::Map(entries)) = (was.value(), value) {
+                entries.extend(was.into_iter().filter(|(k, _)| k != "crop"));
+            }
+        }
+    }
+
+    /// Writes what changed since the file was read, whole or not at all. Nothing is written when nothing changed.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when the new values contradict each other or cannot be put in place without losing a comment,
+    /// [`Kind::Exists`] when the file was changed by somebody else in between, or the operating system's error; the
+    /// file is as before then.
+    pub fn save(&mut self) -> Result<()> {
+        let on_disk = files::read_text(&self.path)?;
+        let mark = if on_disk.starts_with('\u{feff}') { "\u{feff}" } else { "" };
+        if on_disk.strip_prefix('\u{feff}').unwrap_or(&on_disk) != self.text {
+            return Err(Error::new(
+                Kind::Exists,
+                "the configuration was changed by another program meanwhile",
+            )
+            .at(self.path.display())
+            .mend("open the project again and repeat the change"));
+        }
+        let text = self.edited_text()?;
+        if text != self.text {
+            files::write_whole(&self.path, format!("{mark}{text}").as_bytes())?;
+            self.text = text;
+        }
+        Ok(())
+    }
+
+    /// Writes a new file with all keys, as DeepLabCut would.
+    ///
+    /// # Errors
+    /// [`Kind::Exists`] when there is one already, [`Kind::Config`] when the values contradict each other.
+    pub fn create(&mut self, path: &Path) -> Result<()> {
+        if path.exists() {
+            return Err(Error::new(Kind::Exists, "there is a configuration already")
+                .at(path.display())
+                .mend("choose another name, or open this project"));
+        }
+        let text = self.whole_text();
+        let read = Self::parse(&text, path, &mut |_| {})?;
+        debug_assert_eq!(read.entries(), self.entries());
+        files::write_whole(path, text.as_bytes())?;
+        self.text = text;
+        self.path = path.to_path_buf();
+        Ok(())
+    }
+
+    /// After the folder got its final name.
+    pub(super) fn moved_to(&mut self, path: &Path) {
+        self.path = path.to_path_buf();
+    }
+}
+
+/// Typed access with exact errors.
+struct Reader<'a> {
+    path: &'a Path,
+    root: &'a Node,
+}
+
+impl Reader<'_> {
+    fn line(&self, key: &str) -> usize {
+        self.root.get(key).map_or(1, |(k, _)| k.line)
+    }
+
+    fn fault(&self, line: usize, what: String) -> Error {
+        Error::new(Kind::Config, what).at(format!("{}:{line}", self.path.display()))
+    }
+
+    fn wrong(&self, node: &Node, key: &str, expected: &str) -> Error {
+        let name = if key == "the file" { key.to_owned() } else { format!("`{key}`") };
+        self.fault(node.line, format!("{name} must be {expected}, but it is {}", node.describe()))
+            .mend(format!("write {expected} there"))
+    }
+
+    /// The value, unless it is absent or nothing.
+    fn get(&self, key: &str) -> Option<&Node> {
+        self.root.get(key).map(|(_, v)| v).filter(|v| v.value() != Value::Null)
+    }
+
+    fn required(&self, key: &str) -> Result<String> {
+        match self.text(key)? {
+            Some(t) if !t.trim().is_empty() => Ok(t),
+            _ => Err(self.fault(self.line(key), format!("the required key `{key}` is missing")).mend(
+                format!("add a line such as `{key}: name`; DeepLabCut's own files have it near the top"),
+            )),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>> {
+        self.get(key).map(|n| self.name(n, key)).transpose()
+    }
+
+    /// Text; a number or a truth value counts by what is written, since old files do not quote digits.
+    fn name(&self, node: &Node, key: &str) -> Result<String> {
+        match (node.text(), node.value()) {
+            (Some(_), Value::Null) | (None, _) => Err(self.wrong(node, key, "text")),
+            (Some(t), _) => Ok(t.to_owned()),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<Option<bool>> {
+        self.get(key)
+            .map(|n| match n.value() {
+                Value::Bool(b) => Ok(b),
+                _ => Err(self.wrong(n, key, "`true` or `false`")),
+            })
+            .transpose()
+    }
+
+    fn whole(&self, key: &str) -> Result<Option<i64>> {
+        self.get(key).map(|n| self.whole_at(n, key)).transpose()
+    }
+
+    fn whole_at(&self, node: &Node, key: &str) -> Result<i64> {
+        match node.value() {
+            Value::Int(i) => Ok(i),
+            _ => Err(self.wrong(node, key, "a whole number")),
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // settings are small
+    fn number_at(&self, node: &Node, key: &str) -> Result<f64> {
+        match node.value() {
+            Value::Int(i) => Ok(i as f64),
+            Value::Float(x) if x.is_finite() => Ok(x),
+            _ => Err(self.wrong(node, key, "a number")),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        self.get(key).map(|n| self.number_at(n, key)).transpose()
+    }
+
+    fn list<'n>(&self, node: &'n Node, key: &str, of: &str) -> Result<&'n [Node]> {
+        match &node.data {
+            Data::List(items) => Ok(items),
+            _ => Err(self.wrong(node, key, &format!("a list of {of}, one `- ` line each"))),
+        }
+    }
+
+    fn map<'n>(&self, node: &'n Node, key: &str, of: &str) -> Result<&'n [(Node, Node)]> {
+        match &node.data {
+            Data::Map(entries) => Ok(entries),
+            _ => Err(self.wrong(node, key, &format!("a map of {of}"))),
+        }
+    }
+
+    fn wholes(&self, key: &str) -> Result<Option<Vec<i64>>> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        let items = self.list(node, key, "whole numbers")?;
+        items.iter().map(|n| self.whole_at(n, key)).collect::<Result<_>>().map(Some)
+    }
+
+    /// A list of different names.
+    fn names(&self, key: &str) -> Result<Option<Vec<String>>> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        let mut seen = HashSet::new();
+        let mut names = Vec::new();
+        for item in self.list(node, key, "names")? {
+            let name = self.name(item, key)?;
+            let sort = if key == "individuals" { "individual" } else { "body part" };
+            if !seen.insert(name.clone()) {
+                return Err(self
+                    .fault(item.line, format!("the {sort} `{name}` is listed twice in `{key}`"))
+                    .mend("remove one of the two lines; order and number of the others must stay"));
+            }
+            if name.eq_ignore_ascii_case("nan") || name.trim().is_empty() || name.contains(['\n', '\r']) {
+                return Err(self
+                    .fault(item.line, format!("`{name}` cannot be the name of a {sort}"))
+                    .mend("label files would take it for a missing value; choose another name"));
+            }
+            names.push(name);
+        }
+        Ok(Some(names))
+    }
+
+    fn bodyparts(&self, multi: bool) -> Result<Vec<String>> {
+        let literal = self.get("bodyparts").and_then(Node::text) == Some("MULTI!");
+        match (multi, self.get("bodyparts")) {
+            (true, None) => Ok(Vec::new()),
+            (true, Some(_)) if literal => Ok(Vec::new()),
+            (true, Some(node)) => Err(self
+                .wrong(node, "bodyparts", "the word `MULTI!`")
+                .mend("in a multi-animal project the body parts stand under `multianimalbodyparts`")),
+            (false, Some(node)) if literal => Err(self
+                .fault(node.line, "`bodyparts` is `MULTI!`, but `multianimalproject` is not true".into())
+                .mend("set `multianimalproject: true`, or list the body parts")),
+            (false, _) => match self.names("bodyparts")? {
+                Some(parts) if !parts.is_empty() => Ok(parts),
+                _ => Err(self
+                    .fault(self.line("bodyparts"), "the required key `bodyparts` is missing or empty".into())
+                    .mend("list the body parts, one `- name` line each, in the order of the label files")),
+            },
+        }
+    }
+
+    fn edges(&self, parts: &[String], warn: &mut dyn FnMut(String)) -> Result<Vec<[String; 2]>> {
+        let Some(node) = self.get("skeleton") else { return Ok(Vec::new()) };
+        let mut edges = Vec::new();
+        for pair in self.list(node, "skeleton", "pairs of body parts")? {
+            let names: Vec<String> = match &pair.data {
+                Data::List(items) => items.iter().map(|n| self.name(n, "skeleton")).collect::<Result<_>>()?,
+                _ => Vec::new(),
+            };
+            let Ok([a, b]) = <[String; 2]>::try_from(names) else {
+                return Err(self
+                    .fault(
+                        pair.line,
+                        format!(
+                            "a line of `skeleton` must join two body parts, but it is {}",
+                            pair.describe()
+                        ),
+                    )
+                    .mend("write it as `- - snout` and `  - tail` below"));
+            };
+            if a == b {
+                return Err(self
+                    .fault(pair.line, format!("a line of `skeleton` joins `{a}` with itself"))
+                    .mend("name two different body parts, or remove the pair"));
+            }
+            for name in [&a, &b] {
+                if !parts.contains(name) {
+                    warn(format!(
+                        "{}:{}: `skeleton` joins the unknown body part `{name}`; the line is not drawn",
+                        self.path.display(),
+                        pair.line
+                    ));
+                }
+            }
+            edges.push([a, b]);
+        }
+        Ok(edges)
+    }
+
+    fn video_sets(&self) -> Result<Vec<VideoSet>> {
+        let Some(node) = self.get("video_sets") else { return Ok(Vec::new()) };
+        let mut sets = Vec::new();
+        for (key, value) in self.map(node, "video_sets", "`path of the video:` with `crop:` below it")? {
+            let path = self.name(key, "video_sets")?;
+            let crop = match value.value() {
+                Value::Null => None,
+                _ => {
+                    self.map(value, "video_sets", "`crop: x1, x2, y1, y2`")?;
+                    value.get("crop").map(|(_, v)| v).filter(|v| v.value() != Value::Null)
+                }
+            };
+            sets.push(VideoSet { path, crop: crop.map(|c| self.crop_text(c)).transpose()? });
+        }
+        Ok(sets)
+    }
+
+    fn crop_text(&self, node: &Node) -> Result<[i64; 4]> {
+        let numbers: Option<Vec<i64>> =
+            node.text().and_then(|t| t.split(',').map(|n| n.trim().parse().ok()).collect());
+        match numbers.and_then(|n| <[i64; 4]>::try_from(n).ok()) {
+            Some([x1, x2, y1, y2]) if x1 < x2 && y1 < y2 => Ok([x1, x2, y1, y2]),
+            _ => Err(self
+                .fault(
+                    node.line,
+                    format!(
+                        "`crop` must be four whole numbers `x1, x2, y1, y2`, but it is {}",
+                        node.describe()
+                    ),
+                )
+                .mend("write for instance `crop: 0, 640, 0, 480`; x1 is below x2 and y1 below y2")),
+        }
+    }
+
+    /// `x1, x2, y1, y2`, all given or none.
+    fn crop(&self) -> Result<Option<[i64; 4]>> {
+        let keys = ["x1", "x2", "y1", "y2"];
+        let mut all = Vec::new();
+        for key in keys {
+            all.extend(self.whole(key)?);
+        }
+        match <[i64; 4]>::try_from(all) {
+            Ok([x1, x2, y1, y2]) if x1 < x2 && y1 < y2 => Ok(Some([x1, x2, y1, y2])),
+            Err(none) if none.is_empty() => Ok(None),
+            _ => {
+                let line = keys.iter().find_map(|k| self.root.get(k)).map_or(1, |(k, _)| k.line);
+                Err(self
+                    .fault(
+                        line,
+                        "`x1`, `x2`, `y1`, `y2` must be all given or all empty, with x1 < x2 and y1 < y2"
+                            .into(),
+                    )
+                    .mend("set all four, or leave all four empty"))
+            }
+        }
+    }
+
+    fn cutoff(&self) -> Result<Option<Cutoff>> {
+        let Some(node) = self.get("pcutoff") else { return Ok(None) };
+        if let Data::List(items) = &node.data {
+            let all: Result<_> = items.iter().map(|n| self.number_at(n, "pcutoff")).collect();
+            return all.map(|v| Some(Cutoff::Each(v)));
+        }
+        self.number_at(node, "pcutoff").map(|p| Some(Cutoff::One(p)))
+    }
+
+    fn fractions(&self) -> Result<Option<Vec<f64>>> {
+        let Some(node) = self.get("TrainingFraction") else { return Ok(None) };
+        let mut all = Vec::new();
+        for item in self.list(node, "TrainingFraction", "fractions")? {
+            let f = self.number_at(item, "TrainingFraction")?;
+            if !(0.0..=1.0).contains(&f) {
+                return Err(self.wrong(item, "TrainingFraction", "fractions from 0 to 1"));
+            }
+            all.push(f);
+        }
+        Ok(Some(all))
+    }
+
+    fn snapshot(&self, key: &str) -> Result<SnapshotIndex> {
+        match self.get(key).map(|n| (n, n.value())) {
+            None => Ok(SnapshotIndex::At(-1)),
+            Some((_, Value::Int(i))) => Ok(SnapshotIndex::At(i)),
+            Some((_, Value::Text(t))) if t == "all" => Ok(SnapshotIndex::All),
+            Some((n, _)) => Err(self.wrong(n, key, "a whole number (-1 for the best) or `all`")),
+        }
+    }
+
+    fn conversion(&self) -> Result<Vec<(String, Vec<(String, String)>)>> {
+        let key = "SuperAnimalConversionTables";
+        let Some(node) = self.get(key) else { return Ok(Vec::new()) };
+        let mut tables = Vec::new();
+        for (name, table) in self.map(node, key, "SuperAnimal names")? {
+            let mut pairs = Vec::new();
+            for (a, b) in self.map(table, key, "`body part: keypoint` lines")? {
+                pairs.push((self.name(a, key)?, self.name(b, key)?));
+            }
+            tables.push((self.name(name, key)?, pairs));
+        }
+        Ok(tables)
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,328 @@
+//! The label files of one folder: the only place that knows that labels lie in HDF5 and CSV.
+
+use super::Project;
+use super::journal::keep_copy;
+use crate::error::{Error, Kind, Result};
+use crate::formats::dlc_labels_csv;
+use crate::pose::{FrameKey, Labels, PointName, Skeleton};
+use crate::watch::Watch;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The state of the label files when they were last read or written; another state means that somebody else wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Stamp {
+    csv: Option<(SystemTime, u64)>,
+    h5: Option<(SystemTime, u64)>,
+}
+
+/// The label files of one folder.
+#[derive(Debug)]
+pub(super) struct LabelFiles {
+    csv: PathBuf,
+    h5: PathBuf,
+    /// Files that could not be read and must be kept before they are written over.
+    damaged: Vec<PathBuf>,
+    stamp: Stamp,
+}
+
+fn stamp_of(path: &Path) -> Option<(SystemTime, u64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len()))
+}
+
+#[cfg(feature = "hdf5")]
+fn read_h5(path: &Path, watch: &dyn Watch) -> Result<Labels> {
+    crate::formats::dlc_h5::read_labels(path, watch)
+}
+
+#[cfg(not(feature = "hdf5"))]
+fn read_h5(path: &Path, _watch: &dyn Watch) -> Result<Labels> {
+    Err(Error::new(Kind::Labels, "this build of limn cannot read HDF5")
+        .at(path.display())
+        .mend("use a limn that was built with the feature `hdf5`, or save the labels as CSV too"))
+}
+
+impl LabelFiles {
+    pub fn new(project: &Project, video: &str) -> Self {
+        let name = format!("CollectedData_{}", project.config.scorer);
+        let dir = project.labeled_data(video);
+        Self {
+            csv: dir.join(format!("{name}.csv")),
+            h5: dir.join(format!("{name}.h5")),
+            damaged: Vec::new(),
+            stamp: Stamp::default(),
+        }
+    }
+
+    /// Reads what there is, brought into the project's points; `None` when nothing was labelled by this scorer.
+    /// `lenient` lets a body part that has no columns yet begin empty.
+    pub fn load(
+        &mut self,
+        project: &Project,
+        video: &str,
+        lenient: bool,
+        watch: &dyn Watch,
+    ) -> Result<Option<Labels>> {
+        self.stamp = self.now();
+        let (csv, h5) = (self.csv.is_file(), self.h5.is_file());
+        let (labels, path) = match (h5, csv) {
+            (false, false) => {
+                self.warn_of_others(watch);
+                return Ok(None);
+            }
+            (false, true) => (dlc_labels_csv::read(&self.csv, watch)?, self.csv.clone()),
+            (true, false) => (read_h5(&self.h5, watch)?, self.h5.clone()),
+            (true, true) => self.either(watch)?,
+        };
+        fit(labels, &path, project, video, lenient, watch).map(Some)
+    }
+
+    /// Both are there: the HDF5, as DeepLabCut does, unless the CSV is newer and says something else.
+    fn either(&mut self, watch: &dyn Watch) -> Result<(Labels, PathBuf)> {
+        let from_csv = dlc_labels_csv::read(&self.csv, watch);
+        watch.check()?;
+        if cfg!(not(feature = "hdf5")) {
+            watch.warn(&format!(
+                "{}: this build of limn cannot read HDF5, so the CSV beside it is used",
+                self.h5.display()
+            ));
+            return Ok((from_csv?, self.csv.clone()));
+        }
+        match (read_h5(&self.h5, watch), from_csv) {
+            (Ok(h5), Ok(csv)) => {
+                let Some((count, first)) = difference(&h5, &csv) else { return Ok((h5, self.h5.clone())) };
+                let newer = self.stamp.csv.map(|s| s.0) > self.stamp.h5.map(|s| s.0);
+                let (which, why) = if newer {
+                    ("CSV", "it is newer; DeepLabCut would use the HDF5 until limn saves both")
+                } else {
+                    ("HDF5", "as DeepLabCut does")
+                };
+                watch.warn(&format!(
+                    "{}: CSV and HDF5 differ in {count} pictures, first {first}; the {which} is used ({why})",
+                    self.csv.display()
+                ));
+                Ok(if newer { (csv, self.csv.clone()) } else { (h5, self.h5.clone()) })
+            }
+            (Err(e), Ok(csv)) => {
+                watch.warn(&format!(
+                    "{}: damaged ({}), so the CSV beside it is used; a copy is kept when labels are saved",
+                    self.h5.display(),
+                    e.what()
+                ));
+                self.damaged.push(self.h5.clone());
+                Ok((csv, self.csv.clone()))
+            }
+            (Ok(h5), Err(e)) => {
+                watch.warn(&format!(
+                    "{}: {}; the HDF5 beside it is used, and a copy of the CSV is kept when labels are saved",
+                    e.place().map_or_else(|| self.csv.display().to_string(), str::to_owned),
+                    e.what()
+                ));
+                self.damaged.push(self.csv.clone());
+                Ok((h5, self.h5.clone()))
+            }
+            (Err(e), Err(_)) => Err(e),
+        }
+    }
+
+    fn warn_of_others(&self, watch: &dyn Watch) {
+        let dir = crate::files::folder_of(&self.csv);
+        let mut others: Vec<String> = std::fs::read_dir(&dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .filter(|n| n.starts_with("CollectedData_") && (n.ends_with(".csv") || n.ends_with(".h5")))
+            .collect();
+        others.sort();
+        if !others.is_empty() {
+            watch.warn(&format!(
+                "{}: holds labels of another scorer only ({}), which are not used; the `scorer` of config.yaml must be in \
+                 the file's name",
+                dir.display(),
+                others.join(", ")
+            ));
+        }
+    }
+
+    fn now(&self) -> Stamp {
+        Stamp { csv: stamp_of(&self.csv), h5: stamp_of(&self.h5) }
+    }
+
+    /// When the label files were last written.
+    pub fn last_written(&self) -> Option<SystemTime> {
+        [self.stamp.csv, self.stamp.h5].into_iter().flatten().map(|s| s.0).max()
+    }
+
+    /// Keeps copies of the files as they are, beside them.
+    pub fn keep_copies(&self, why: &str) -> Result<()> {
+        for path in [&self.csv, &self.h5] {
+            if path.is_file() {
+                keep_copy(path, why)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes both files whole, and reads back what was written.
+    pub fn save(&mut self, labels: &Labels, watch: &dyn Watch) -> Result<()> {
+        if self.now() != self.stamp {
+            return Err(Error::new(Kind::Exists, "the labels were changed by another program meanwhile")
+                .at(self.csv.display())
+                .mend("open the project again; your edits are safe in the journal and will be put on top"));
+        }
+        for path in std::mem::take(&mut self.damaged) {
+            let copy = keep_copy(&path, "damaged")?;
+            watch.warn(&format!("{}: the damaged file is kept as {}", path.display(), copy.display()));
+        }
+        #[cfg(feature = "hdf5")]
+        crate::formats::dlc_h5::write_labels(&self.h5, labels)?;
+        #[cfg(not(feature = "hdf5"))]
+        if self.h5.exists() {
+            watch.warn(&format!(
+                "{}: this build of limn cannot write HDF5; DeepLabCut sees the old labels until limn with `hdf5` saves",
+                self.h5.display()
+            ));
+        }
+        dlc_labels_csv::write(&self.csv, labels)?;
+        self.stamp = self.now();
+        let mut back = vec![(&self.csv, dlc_labels_csv::read(&self.csv, watch)?)];
+        if cfg!(feature = "hdf5") {
+            back.push((&self.h5, read_h5(&self.h5, watch)?));
+        }
+        for (path, read) in back {
+            if let Some((count, first)) = difference(labels, &read) {
+                return Err(Error::new(
+                    Kind::Labels,
+                    format!("{count} pictures read back otherwise than written, first {first}"),
+                )
+                .at(path.display())
+                .mend("check the disk; the edits stay in the journal"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many pictures differ, and the first of them. Points are compared by name, to a millionth of a pixel.
+fn difference(a: &Labels, b: &Labels) -> Option<(usize, FrameKey)> {
+    let points = |l: &Labels, key: &FrameKey| {
+        let frame = l.frames.get(key);
+        let mut all: Vec<(PointName<'_>, i64, i64)> = Vec::new();
+        for (name, p) in l.skeleton.names().zip(frame.map_or(&[][..], |f| &f.points)) {
+            #[allow(clippy::cast_possible_truncation)] // pixels in millionths
+            if let Some(p) = p {
+                all.push((name, (p.x * 1e6).round() as i64, (p.y * 1e6).round() as i64));
+            }
+        }
+        all.sort_unstable();
+        all.iter()
+            .map(|(n, x, y)| (n.individual.to_owned(), n.bodypart.to_owned(), *x, *y))
+            .collect::<Vec<_>>()
+    };
+    let keys: std::collections::BTreeSet<&FrameKey> = a.frames.keys().chain(b.frames.keys()).collect();
+    let differing: Vec<_> = keys.into_iter().filter(|k| points(a, k) != points(b, k)).collect();
+    differing.first().map(|first| (differing.len(), (*first).clone()))
+}
+
+/// Brings a table into the project's points, by name.
+fn fit(
+    table: Labels,
+    path: &Path,
+    project: &Project,
+    video: &str,
+    lenient: bool,
+    watch: &dyn Watch,
+) -> Result<Labels> {
+    let ours = project.skeleton();
+    let theirs = &table.skeleton;
+    let fault =
+        |what: String, mend: String| Err(Error::new(Kind::Labels, what).at(path.display()).mend(mend));
+    if ours.multi_animal != theirs.multi_animal {
+        let (is, should) =
+            if theirs.multi_animal { ("several animals", "false") } else { ("one animal", "true") };
+        return fault(
+            format!("the table is of a project with {is}, but `multianimalproject` is {}", ours.multi_animal),
+            format!("set `multianimalproject: {should}` in config.yaml, or convert the table"),
+        );
+    }
+    if let Some(extra) = theirs.names().find(|n| ours.index_of(*n).is_none()) {
+        let known = |s: &Skeleton, n: PointName<'_>| {
+            s.individuals.iter().any(|i| i == n.individual) || n.individual == "single"
+        };
+        return if known(&ours, extra) {
+            fault(
+                format!("the table has the body part `{}`, which config.yaml lacks", extra.bodypart),
+                format!(
+                    "add `- {}` to the body parts in config.yaml, or remove its columns from the table",
+                    extra.bodypart
+                ),
+            )
+        } else {
+            fault(
+                format!("the table has the individual `{}`, which config.yaml lacks", extra.individual),
+                format!(
+                    "add `- {}` to `individuals` in config.yaml, or rename it in the table",
+                    extra.individual
+                ),
+            )
+        };
+    }
+    let missing: Vec<String> = ours.names().filter(|n| theirs.index_of(*n).is_none()).map(said).collect();
+    if !missing.is_empty() {
+        let what = format!("the table has no columns for {}, which config.yaml lists", missing.join(", "));
+        if !lenient {
+            return fault(
+                what,
+                "open the project in the labeler and save, which adds empty columns, or remove the body part from config.yaml"
+                    .into(),
+            );
+        }
+        watch.warn(&format!("{}: {what}; it begins unlabelled", path.display()));
+    }
+    if table.scorer != project.config.scorer {
+        watch.warn(&format!(
+            "{}: the table names the scorer `{}`, config.yaml `{}`; DeepLabCut would not find these labels",
+            path.display(),
+            table.scorer,
+            project.config.scorer
+        ));
+    }
+    let places: Vec<Option<usize>> = ours.names().map(|n| theirs.index_of(n)).collect();
+    let mut labels = Labels::new(project.config.scorer.clone(), ours);
+    let mut moved = 0;
+    for (key, frame) in table.frames {
+        let key = if key.video == video {
+            key
+        } else {
+            moved += 1;
+            FrameKey::new(video, key.image)
+        };
+        let points = places.iter().map(|p| p.and_then(|i| frame.points.get(i).copied().flatten())).collect();
+        let frame = crate::pose::LabeledFrame { points };
+        if labels.frames.get(&key).is_some_and(|f| *f != frame) {
+            return fault(
+                format!("{key} has two rows with different labels"),
+                "keep the row that is right and remove the other".into(),
+            );
+        }
+        labels.frames.insert(key, frame);
+    }
+    if moved > 0 {
+        watch.warn(&format!(
+            "{}: {moved} rows name another folder than `labeled-data/{video}`, where the table lies; they are taken for \
+             pictures of this one",
+            path.display()
+        ));
+    }
+    Ok(labels)
+}
+
+fn said(name: PointName<'_>) -> String {
+    if name.individual.is_empty() {
+        format!("`{}`", name.bodypart)
+    } else {
+        format!("`{}` of `{}`", name.bodypart, name.individual)
+    }
+}

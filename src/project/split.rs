@@ -1,0 +1,360 @@
+//! Which labelled pictures a model is trained on and which it is tested on, fixed once and kept with the models.
+
+use super::Project;
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::pose::{FrameKey, Labels};
+use crate::watch::Watch;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// The newest form of the file that this program knows.
+const SCHEMA: u32 = 1;
+
+/// One shuffle: its pictures for training and testing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// The shuffle's number, from 1.
+    pub shuffle: u32,
+    /// The seed it was drawn with.
+    pub seed: u64,
+    /// The fraction of pictures that was to be trained on.
+    pub train_fraction: f64,
+    /// Whether whole videos were kept together.
+    pub by_video: bool,
+    /// SHA-256 of the keys of all pictures that were labelled then.
+    pub labels_hash: String,
+    /// Pictures to train on, sorted.
+    pub train: Vec<FrameKey>,
+    /// Pictures to test on, sorted.
+    pub test: Vec<FrameKey>,
+}
+
+/// What `limn split` is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SplitRequest {
+    /// Fraction of the labelled pictures to train on, above 0 and below 1, at most two decimals.
+    pub train_fraction: f64,
+    /// How many shuffles, numbered from 1.
+    pub shuffles: u32,
+    /// Shuffle `k` is drawn with `seed + k`.
+    pub seed: u64,
+    /// Keep all pictures of a video on one side.
+    pub by_video: bool,
+    /// Replace shuffles that a model was trained on.
+    pub force: bool,
+}
+
+/// All shuffles of an iteration, as `limn-models/iteration-<i>/splits.yaml` holds them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Splits {
+    /// By shuffle number.
+    pub shuffles: Vec<Split>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    schema: u32,
+    program: String,
+    shuffles: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    shuffle: u32,
+    seed: u64,
+    train_fraction: f64,
+    by_video: bool,
+    labels_hash: String,
+    train: Vec<String>,
+    test: Vec<String>,
+}
+
+/// SHA-256 of the sorted keys, as lower-case hex.
+#[must_use]
+fn hash_of<'a>(keys: impl Iterator<Item = &'a FrameKey>) -> String {
+    let mut sha = Sha256::new();
+    for key in keys {
+        sha.update(format!("{key}\n"));
+    }
+    sha.finalize().iter().fold(String::new(), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
+impl Splits {
+    /// Where the splits of the project's current iteration stand.
+    #[must_use]
+    pub fn path(project: &Project) -> PathBuf {
+        project.iteration_folder().join("splits.yaml")
+    }
+
+    /// Reads the splits of the current iteration; none when there is no file yet.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when the file cannot be used.
+    pub fn read(project: &Project) -> Result<Self> {
+        let path = Self::path(project);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => return Err(Error::io("read the splits", &path, e)),
+        };
+        let broken = |what: String, line: Option<usize>| {
+            let line = line.map(|l| format!(":{l}")).unwrap_or_default();
+            Error::new(Kind::Config, what)
+                .at(format!("{}{line}", path.display()))
+                .mend("move the file away and run `limn split` with the old seed and fraction again")
+        };
+        let file: File = serde_yaml::from_str(&text)
+            .map_err(|e| broken(format!("the splits cannot be read: {e}"), e.location().map(|l| l.line())))?;
+        if file.schema > SCHEMA {
+            return Err(broken(
+                format!("the splits have schema {}, and this limn knows up to {SCHEMA}", file.schema),
+                None,
+            )
+            .mend("use a newer limn for this project"));
+        }
+        let mut splits = Self::default();
+        for e in file.shuffles {
+            let keys = |list: &[String]| -> Result<Vec<FrameKey>> {
+                list.iter()
+                    .map(|key| match key.split('/').collect::<Vec<_>>()[..] {
+                        ["labeled-data", video, image] => Ok(FrameKey::new(video, image)),
+                        _ => Err(broken(format!("`{key}` names no labelled picture"), None)),
+                    })
+                    .collect()
+            };
+            if splits.shuffles.iter().any(|s| s.shuffle == e.shuffle) {
+                return Err(broken(format!("shuffle {} is there twice", e.shuffle), None));
+            }
+            let (train, test) = (keys(&e.train)?, keys(&e.test)?);
+            if let Some(both) = test.iter().find(|k| train.contains(k)) {
+                return Err(broken(format!("shuffle {} has {both} in train and in test", e.shuffle), None));
+            }
+            splits.shuffles.push(Split {
+                shuffle: e.shuffle,
+                seed: e.seed,
+                train_fraction: e.train_fraction,
+                by_video: e.by_video,
+                labels_hash: e.labels_hash,
+                train,
+                test,
+            });
+        }
+        splits.shuffles.sort_by_key(|s| s.shuffle);
+        Ok(splits)
+    }
+
+    fn write(&self, project: &Project) -> Result<()> {
+        let path = Self::path(project);
+        let keys = |list: &[FrameKey]| list.iter().map(ToString::to_string).collect();
+        let file = File {
+            schema: SCHEMA,
+            program: format!("limn {}", crate::VERSION),
+            shuffles: self
+                .shuffles
+                .iter()
+                .map(|s| Entry {
+                    shuffle: s.shuffle,
+                    seed: s.seed,
+                    train_fraction: s.train_fraction,
+                    by_video: s.by_video,
+                    labels_hash: s.labels_hash.clone(),
+                    train: keys(&s.train),
+                    test: keys(&s.test),
+                })
+                .collect(),
+        };
+        let text = serde_yaml::to_string(&file).map_err(|e| {
+            Error::new(Kind::Config, format!("cannot write the splits: {e}")).at(path.display())
+        })?;
+        files::make_folder(&project.iteration_folder())?;
+        files::write_whole(&path, text.as_bytes())
+    }
+
+    /// Draws the shuffles asked for and stores them; the fraction is added to `TrainingFraction` of `config.yaml`.
+    /// The same request on the same labels gives the same file. Other shuffles of the file stay.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a fraction or number that makes no sense, [`Kind::Labels`] when fewer than two pictures are
+    /// labelled, [`Kind::Exists`] when a model was trained on a shuffle that would change.
+    pub fn draw(project: &mut Project, labels: &Labels, request: &SplitRequest) -> Result<Vec<Split>> {
+        let new = drawn(labels, request)?;
+        let mut splits = Self::read(project)?;
+        for split in &new {
+            let old = splits.shuffles.iter().position(|s| s.shuffle == split.shuffle);
+            let Some(i) = old else {
+                splits.shuffles.push(split.clone());
+                continue;
+            };
+            let was = &splits.shuffles[i];
+            let models = project.models_folder(was.train_fraction, was.shuffle);
+            let trained = std::fs::read_dir(&models).is_ok_and(|mut d| d.next().is_some());
+            if trained && was != split && !request.force {
+                return Err(Error::new(
+                    Kind::Exists,
+                    format!("a model was trained on shuffle {}, whose split would change", split.shuffle),
+                )
+                .at(models.display())
+                .mend("raise `iteration` in config.yaml to begin a new round, or give `--force` if the model is not needed"));
+            }
+            splits.shuffles[i] = split.clone();
+        }
+        splits.shuffles.sort_by_key(|s| s.shuffle);
+        let known = |f: &f64| (f - request.train_fraction).abs() < 1e-9;
+        if !project.config.training_fraction.iter().any(known) {
+            project.config.training_fraction.push(request.train_fraction);
+        }
+        splits.write(project)?;
+        project.config.save()?;
+        Ok(new)
+    }
+
+    /// The split of one shuffle, as far as its pictures are still labelled.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such shuffle, [`Kind::Labels`] when none of its pictures is left. Pictures
+    /// that are gone and pictures labelled since are warnings.
+    pub fn load(project: &Project, shuffle: u32, labels: &Labels, watch: &dyn Watch) -> Result<Split> {
+        let all = Self::read(project)?;
+        let numbers: Vec<String> = all.shuffles.iter().map(|s| s.shuffle.to_string()).collect();
+        let Some(mut split) = all.shuffles.into_iter().find(|s| s.shuffle == shuffle) else {
+            let (what, mend) = if numbers.is_empty() {
+                ("no train/test split was made yet".to_owned(), "make one with `limn split`".to_owned())
+            } else {
+                (format!("there is no shuffle {shuffle}"), format!("there are: {}", numbers.join(", ")))
+            };
+            return Err(Error::new(Kind::NotFound, what).at(Self::path(project).display()).mend(mend));
+        };
+        let now: BTreeSet<&FrameKey> = labels.labeled_frames().map(|(k, _)| k).collect();
+        let before = split.train.len() + split.test.len();
+        split.train.retain(|k| now.contains(k));
+        split.test.retain(|k| now.contains(k));
+        let left = split.train.len() + split.test.len();
+        if left < before {
+            watch.warn(&format!(
+                "{} pictures of shuffle {shuffle} are no longer labelled and are left out",
+                before - left
+            ));
+        }
+        if now.len() > left {
+            watch.warn(&format!(
+                "{} pictures were labelled after shuffle {shuffle} was made and are not used; run `limn split` to use them",
+                now.len() - left
+            ));
+        }
+        if split.train.is_empty() {
+            return Err(Error::new(
+                Kind::Labels,
+                format!("no picture is left to train shuffle {shuffle} on"),
+            )
+            .at(Self::path(project).display())
+            .mend("run `limn split` again"));
+        }
+        Ok(split)
+    }
+}
+
+fn drawn(labels: &Labels, request: &SplitRequest) -> Result<Vec<Split>> {
+    let usage = |what: String, mend: &str| Err(Error::new(Kind::Usage, what).mend(mend));
+    let fraction = request.train_fraction;
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return usage(
+            format!("the train fraction {fraction} leaves nothing to train or nothing to test on"),
+            "give a fraction above 0 and below 1, such as 0.95",
+        );
+    }
+    // It becomes part of folder names as a percentage.
+    if ((fraction * 100.0).round() / 100.0 - fraction).abs() > 1e-9 {
+        return usage(
+            format!("the train fraction {fraction} has more than two decimals"),
+            "round it, such as 0.95",
+        );
+    }
+    if request.shuffles == 0 || request.shuffles > 1000 {
+        return usage(format!("{} shuffles cannot be made", request.shuffles), "ask for 1 to 1000");
+    }
+    let keys: Vec<FrameKey> = labels.labeled_frames().map(|(k, _)| k.clone()).collect();
+    let n = keys.len();
+    if n < 2 {
+        let what = if n == 0 { "no picture is labelled" } else { "only one picture is labelled" };
+        return Err(Error::new(
+            Kind::Labels,
+            format!("{what}, and a split needs one to train and one to test on"),
+        )
+        .mend("label more pictures with `limn label`; 20 to 200 are usual"));
+    }
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts
+    let want = ((n as f64 * fraction) as usize).clamp(1, n - 1);
+    let labels_hash = hash_of(keys.iter());
+    (1..=request.shuffles)
+        .map(|shuffle| {
+            let mut rng = ChaCha8Rng::seed_from_u64(request.seed.wrapping_add(u64::from(shuffle)));
+            let (mut train, mut test) = if request.by_video {
+                by_video(&keys, want, &mut rng)?
+            } else {
+                by_frame(&keys, want, &mut rng)
+            };
+            train.sort();
+            test.sort();
+            Ok(Split {
+                shuffle,
+                seed: request.seed,
+                train_fraction: fraction,
+                by_video: request.by_video,
+                labels_hash: labels_hash.clone(),
+                train,
+                test,
+            })
+        })
+        .collect()
+}
+
+fn by_frame(keys: &[FrameKey], want: usize, rng: &mut ChaCha8Rng) -> (Vec<FrameKey>, Vec<FrameKey>) {
+    let mut train = keys.to_vec();
+    train.shuffle(rng);
+    let test = train.split_off(want);
+    (train, test)
+}
+
+/// Videos in random order go to the test side where that brings it nearer to its share; at least one on each side.
+fn by_video(keys: &[FrameKey], want: usize, rng: &mut ChaCha8Rng) -> Result<(Vec<FrameKey>, Vec<FrameKey>)> {
+    let videos: BTreeSet<&str> = keys.iter().map(|k| k.video.as_str()).collect();
+    if videos.len() < 2 {
+        return Err(Error::new(
+            Kind::Labels,
+            "all labelled pictures are of one video, which cannot be split by video",
+        )
+        .mend("leave out `--by-video`, or label pictures of another video"));
+    }
+    let size = |video: &str| keys.iter().filter(|k| k.video == video).count();
+    let mut order: Vec<&str> = videos.into_iter().collect();
+    order.shuffle(rng);
+    let share = keys.len() - want;
+    let mut tested: BTreeSet<&str> = BTreeSet::new();
+    let mut count = 0;
+    for video in &order {
+        let with = count + size(video);
+        if with.abs_diff(share) < count.abs_diff(share) && tested.len() + 1 < order.len() {
+            tested.insert(video);
+            count = with;
+        }
+    }
+    if tested.is_empty() {
+        // Every video has far more than the share; the smallest does least harm.
+        tested.extend(order.iter().min_by_key(|v| size(v)));
+    }
+    Ok(keys.iter().cloned().partition(|k| !tested.contains(k.video.as_str())))
+}
+
+#[cfg(test)]
+#[path = "split_tests.rs"]
+mod tests;

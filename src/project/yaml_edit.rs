@@ -1,0 +1,259 @@
+//! Changes one value of a YAML text and leaves every other character, above all the comments, as it lies.
+
+use super::yaml::{Data, Node, Value, dashed, emit_entry, emit_flow, emit_scalar, parse};
+
+/// A replacement of bytes `start..end`.
+struct Patch {
+    start: usize,
+    end: usize,
+    with: String,
+}
+
+/// `text` with the top-level `key` set to `value`; a key that is not there is put after the nearest one that comes
+/// before it in `order`. `None` when that cannot be done without losing something; the caller must not write then.
+pub(super) fn set(text: &str, key: &str, value: &Value, order: &[&str]) -> Option<String> {
+    let root = parse(text).ok()?;
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let editor = Editor { text, newline };
+    let patches = match root.get(key) {
+        Some((name, old)) => editor.change(name, old, value)?,
+        None => vec![editor.insert(&root, key, value, order)?],
+    };
+    let mut new = text.to_owned();
+    let mut patches = patches;
+    patches.sort_by_key(|p| std::cmp::Reverse(p.start));
+    for p in &patches {
+        new.replace_range(p.start..p.end, &p.with);
+    }
+    // The proof: it reads back as wanted, all else is the same, and no comment is gone.
+    let after = parse(&new).ok()?;
+    let wanted = after.get(key).is_some_and(|(_, v)| v.value() == *value);
+    let others = |root: &Node| match root.value() {
+        Value::Map(entries) => entries.into_iter().filter(|(k, _)| k != key).collect(),
+        _ => Vec::new(),
+    };
+    let mut left = comments(&new, &after);
+    let kept = comments(text, &root)
+        .into_iter()
+        .all(|c| left.iter().position(|d| *d == c).map(|i| left.swap_remove(i)).is_some());
+    (wanted && kept && others(&root) == others(&after)).then_some(new)
+}
+
+/// All comments, each from its `#` to the end of the line.
+fn comments(text: &str, root: &Node) -> Vec<String> {
+    let mut leaves = Vec::new();
+    root.leaves(&mut leaves);
+    let mut found = Vec::new();
+    let mut at = 0;
+    for end in leaves.iter().map(|n| (n.start, n.end)).chain([(text.len(), text.len())]) {
+        // Between scalars there is only structure, so every `#` there begins a comment.
+        if let Some(gap) = text.get(at..end.0) {
+            found.extend(gap.lines().filter_map(|l| l.find('#').map(|i| l[i..].trim_end().to_owned())));
+        }
+        at = at.max(end.1);
+    }
+    found
+}
+
+struct Editor<'t> {
+    text: &'t str,
+    newline: &'t str,
+}
+
+impl Editor<'_> {
+    fn change(&self, key: &Node, old: &Node, new: &Value) -> Option<Vec<Patch>> {
+        if old.value() == *new {
+            return Some(Vec::new());
+        }
+        if let Some(patches) = self.in_place(old, new, false) {
+            return Some(patches);
+        }
+        let flow = matches!(self.text.as_bytes().get(old.start), Some(b'[' | b'{'));
+        match (&old.data, new) {
+            (_, Value::List(_) | Value::Map(_)) if flow => {
+                Some(vec![Patch { start: old.start, end: old.end, with: emit_flow(new) }])
+            }
+            (Data::List(items), Value::List(wanted)) if !items.is_empty() && !wanted.is_empty() => {
+                let old: Vec<_> = items.iter().map(|n| (n.start, n.end, n.value())).collect();
+                Some(vec![self.relist(&old, wanted, dashed)?])
+            }
+            (Data::Map(entries), Value::Map(wanted)) if !entries.is_empty() && !wanted.is_empty() => {
+                let pair = |k: &str, v: Value| Value::Map(vec![(k.to_owned(), v)]);
+                let old: Vec<_> = entries
+                    .iter()
+                    .map(|(k, v)| (k.start, v.end, pair(k.text().unwrap_or_default(), v.value())))
+                    .collect();
+                let wanted: Vec<_> = wanted.iter().map(|(k, v)| pair(k, v.clone())).collect();
+                let emit = |v: &Value, indent| match v {
+                    Value::Map(e) => e.iter().flat_map(|(k, v)| emit_entry(k, v, indent)).collect(),
+                    _ => Vec::new(),
+                };
+                Some(vec![self.relist(&old, &wanted, emit)?])
+            }
+            _ => {
+                // Another shape altogether: rewrite the value below its key; comments inside it stay as lines.
+                let start = key.end + self.text.get(key.end..)?.find(':')? + 1;
+                let line_end = self.line_end(old.end.max(start));
+                let mut lines = emit_entry("k", new, 0);
+                lines[0].replace_range(..2, ""); // its own key and colon stay as they are
+                let indent = " ".repeat(self.indent(key.start));
+                let mut with = lines[0].clone();
+                for c in self.comments_within(old, start, line_end) {
+                    with += &format!("{}{indent}{c}", self.newline);
+                }
+                for l in &lines[1..] {
+                    with += &format!("{}{indent}{l}", self.newline);
+                }
+                Some(vec![Patch { start, end: line_end, with }])
+            }
+        }
+    }
+
+    /// Scalars replaced where they stand, when the shape stays the same.
+    fn in_place(&self, old: &Node, new: &Value, in_flow: bool) -> Option<Vec<Patch>> {
+        let flow = in_flow || matches!(self.text.as_bytes().get(old.start), Some(b'[' | b'{'));
+        match (&old.data, new) {
+            (Data::Scalar { .. }, Value::List(l)) if !l.is_empty() => None,
+            (Data::Scalar { .. }, Value::Map(m)) if !m.is_empty() => None,
+            (Data::Scalar { .. }, new) => {
+                if old.value() == *new {
+                    return Some(Vec::new());
+                }
+                let space = if old.start == old.end { " " } else { "" };
+                let with = format!("{space}{}", emit_scalar(new, in_flow));
+                Some(vec![Patch { start: old.start, end: old.end, with }])
+            }
+            (Data::List(items), Value::List(wanted)) if items.len() == wanted.len() => {
+                let all: Option<Vec<_>> =
+                    items.iter().zip(wanted).map(|(o, n)| self.in_place(o, n, flow)).collect();
+                Some(all?.into_iter().flatten().collect())
+            }
+            (Data::Map(entries), Value::Map(wanted)) if entries.len() == wanted.len() => {
+                let mut all = Vec::new();
+                for ((k, o), (name, n)) in entries.iter().zip(wanted) {
+                    if k.text() != Some(name) {
+                        return None;
+                    }
+                    all.extend(self.in_place(o, n, flow)?);
+                }
+                Some(all)
+            }
+            _ => None,
+        }
+    }
+
+    /// Rewrites the items of a block list or map: those that stay keep their lines, comments of those that go stay.
+    fn relist(
+        &self,
+        old: &[(usize, usize, Value)],
+        wanted: &[Value],
+        emit: impl Fn(&Value, usize) -> Vec<String>,
+    ) -> Option<Patch> {
+        let start = self.line_start(old.first()?.0);
+        let end = self.line_end(old.last()?.1);
+        let indent = self.indent(old.first()?.0);
+        // Each item with the comment lines above it, and its own lines.
+        let mut at = start;
+        let mut items = Vec::new();
+        for (from, to, value) in old {
+            let (from, to) = (self.line_start(*from), self.line_end(*to));
+            items.push((self.text.get(at..from)?, self.text.get(from..to)?, value, false));
+            at = self.past_newline(to);
+        }
+        let pad = " ".repeat(indent);
+        let mut lines: Vec<String> = Vec::new();
+        let lead = |lines: &mut Vec<String>, above: &str| lines.extend(above.lines().map(str::to_owned));
+        for (i, new) in wanted.iter().enumerate() {
+            let Some(j) = items.iter().position(|(_, _, v, used)| *v == new && !used) else {
+                lines.extend(emit(new, indent));
+                continue;
+            };
+            // What was removed before this item leaves its comments here.
+            for k in 0..j {
+                let gone = !items[k].3 && !wanted[i..].contains(items[k].2);
+                if gone {
+                    items[k].3 = true;
+                    lead(&mut lines, items[k].0);
+                    lines.extend(own_comments(items[k].1).map(|c| format!("{pad}{c}")));
+                }
+            }
+            items[j].3 = true;
+            lead(&mut lines, items[j].0);
+            lead(&mut lines, items[j].1);
+        }
+        for (above, body, _, used) in &items {
+            if !used {
+                lead(&mut lines, above);
+                lines.extend(own_comments(body).map(|c| format!("{pad}{c}")));
+            }
+        }
+        Some(Patch { start, end, with: lines.join(self.newline) })
+    }
+
+    fn insert(&self, root: &Node, key: &str, value: &Value, order: &[&str]) -> Option<Patch> {
+        let Data::Map(entries) = &root.data else { return None };
+        let rank = |k: &str| order.iter().position(|o| *o == k);
+        let mine = rank(key)?;
+        let before = entries
+            .iter()
+            .filter_map(|(k, v)| Some((rank(k.text()?).filter(|r| *r < mine)?, v)))
+            .max_by_key(|(r, _)| *r);
+        let body = emit_entry(key, value, 0).join(self.newline);
+        Some(match (before, entries.first()) {
+            (Some((_, v)), _) => {
+                let at = self.line_end(v.end);
+                Patch { start: at, end: at, with: format!("{}{body}", self.newline) }
+            }
+            (None, Some((k, _))) => {
+                let at = self.line_start(k.start);
+                Patch { start: at, end: at, with: format!("{body}{}", self.newline) }
+            }
+            (None, None) => {
+                let gap = if self.text.is_empty() || self.text.ends_with('\n') { "" } else { self.newline };
+                let at = self.text.len();
+                Patch { start: at, end: at, with: format!("{gap}{body}{}", self.newline) }
+            }
+        })
+    }
+
+    fn comments_within(&self, old: &Node, start: usize, end: usize) -> Vec<String> {
+        let mut leaves = Vec::new();
+        old.leaves(&mut leaves);
+        let mut at = start;
+        let mut found = Vec::new();
+        for (from, to) in leaves.iter().map(|n| (n.start, n.end)).chain([(end, end)]) {
+            if let Some(gap) = self.text.get(at..from) {
+                found.extend(gap.lines().filter_map(|l| l.find('#').map(|i| l[i..].trim_end().to_owned())));
+            }
+            at = at.max(to);
+        }
+        found
+    }
+
+    fn line_start(&self, at: usize) -> usize {
+        self.text[..at].rfind('\n').map_or(0, |i| i + 1)
+    }
+
+    /// The end of the line, before its line break.
+    fn line_end(&self, at: usize) -> usize {
+        let end = self.text[at..].find('\n').map_or(self.text.len(), |i| at + i);
+        if self.text[..end].ends_with('\r') { end - 1 } else { end }
+    }
+
+    fn past_newline(&self, end: usize) -> usize {
+        self.text[end..].find('\n').map_or(self.text.len(), |i| end + i + 1)
+    }
+
+    fn indent(&self, at: usize) -> usize {
+        let line = &self.text[self.line_start(at)..];
+        line.len() - line.trim_start_matches(' ').len()
+    }
+}
+
+/// The comments at the ends of an item's lines.
+fn own_comments(body: &str) -> impl Iterator<Item = String> + '_ {
+    body.lines().filter_map(|l| {
+        let at = if l.trim_start().starts_with('#') { l.find('#')? } else { l.find(" #")? + 1 };
+        Some(l[at..].trim_end().to_owned())
+    })
+}
