@@ -23,12 +23,16 @@ pub mod error;
 pub mod files;
 pub mod formats;
 #[cfg(feature = "torch")]
+pub mod infer;
+#[cfg(feature = "torch")]
 pub mod net;
 pub mod picture;
 pub mod pose;
 pub mod project;
 #[cfg(feature = "video")]
 pub mod video;
+#[cfg(all(feature = "torch", feature = "vision"))]
+pub mod train;
 pub mod watch;
 
 pub use error::{Error, Kind, Result};

@@ -13,9 +13,15 @@
 //! ```
 
 mod add_videos;
+#[cfg(all(feature = "torch", feature = "video", feature = "hdf5"))]
+mod analyze;
 mod check_labels;
+#[cfg(all(feature = "torch", feature = "vision"))]
+mod evaluate;
 mod new;
 mod split;
+#[cfg(all(feature = "torch", feature = "vision"))]
+mod train;
 mod terminal;
 
 pub use terminal::Terminal;
@@ -58,6 +64,12 @@ enum Command {
     AddVideos(add_videos::Args),
     CheckLabels(check_labels::Args),
     Split(split::Args),
+    #[cfg(all(feature = "torch", feature = "vision"))]
+    Train(train::Args),
+    #[cfg(all(feature = "torch", feature = "vision"))]
+    Evaluate(evaluate::Args),
+    #[cfg(all(feature = "torch", feature = "video", feature = "hdf5"))]
+    Analyze(analyze::Args),
 }
 
 impl Command {
@@ -67,6 +79,12 @@ impl Command {
             Self::AddVideos(args) => add_videos::run(args, terminal),
             Self::CheckLabels(args) => check_labels::run(args, terminal),
             Self::Split(args) => split::run(args, terminal),
+            #[cfg(all(feature = "torch", feature = "vision"))]
+            Self::Train(args) => train::run(args, terminal),
+            #[cfg(all(feature = "torch", feature = "vision"))]
+            Self::Evaluate(args) => evaluate::run(args, terminal),
+            #[cfg(all(feature = "torch", feature = "video", feature = "hdf5"))]
+            Self::Analyze(args) => analyze::run(args, terminal),
         }
     }
 }

@@ -48,6 +48,18 @@ pub struct Training {
     pub data_hash: String,
     /// SHA-256 of the split.
     pub split_hash: String,
+    /// Gradient steps taken.
+    #[serde(default)]
+    pub steps: u64,
+    /// Whether its schedule was run to the end.
+    #[serde(default)]
+    pub complete: bool,
+    /// Where its weights began, in words.
+    #[serde(default)]
+    pub start: String,
+    /// The device and number format it was trained with.
+    #[serde(default)]
+    pub device: String,
     /// The pictures trained on, as `labeled-data/<video>/<image>`.
     pub train: Vec<String>,
     /// The pictures held out.
@@ -123,6 +135,40 @@ impl Card {
     #[must_use]
     pub fn skeleton(&self) -> Skeleton {
         (&self.skeleton).into()
+    }
+
+    /// Whether the model finds the points of this skeleton: the same names in the same order.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Bundle`], telling the difference.
+    pub fn fits(&self, skeleton: &Skeleton) -> Result<()> {
+        let ours = self.skeleton();
+        let words = |s: &Skeleton| -> Vec<String> {
+            let name = |n: crate::pose::PointName| {
+                if n.individual.is_empty() {
+                    n.bodypart.to_owned()
+                } else {
+                    format!("{}/{}", n.individual, n.bodypart)
+                }
+            };
+            s.names().map(name).collect()
+        };
+        let (model, project) = (words(&ours), words(skeleton));
+        if model == project {
+            return Ok(());
+        }
+        let only = |a: &[String], b: &[String]| -> String {
+            a.iter().filter(|n| !b.contains(n)).cloned().collect::<Vec<_>>().join(", ")
+        };
+        let (more, less) = (only(&model, &project), only(&project, &model));
+        let why = match (more.is_empty(), less.is_empty()) {
+            (true, true) => "they are in another order".to_owned(),
+            (false, true) => format!("only the model has {more}"),
+            (true, false) => format!("only the project has {less}"),
+            (false, false) => format!("the model has {more}, the project {less}"),
+        };
+        Err(Error::new(ErrorKind::Bundle, format!("the model was trained for other points: {why}"))
+            .mend("use the body parts the model was trained with, or train again"))
     }
 
     /// The card of the bundle in `dir`, without its weights.
@@ -242,40 +288,6 @@ impl Bundle {
         }
         files::sync_folder(&parent)
     }
-
-    /// Whether the model finds the points of this skeleton: the same names in the same order.
-    ///
-    /// # Errors
-    /// [`crate::Kind::Bundle`], telling the difference.
-    pub fn fits(&self, skeleton: &Skeleton) -> Result<()> {
-        let ours = self.card.skeleton();
-        let words = |s: &Skeleton| -> Vec<String> {
-            let name = |n: crate::pose::PointName| {
-                if n.individual.is_empty() {
-                    n.bodypart.to_owned()
-                } else {
-                    format!("{}/{}", n.individual, n.bodypart)
-                }
-            };
-            s.names().map(name).collect()
-        };
-        let (model, project) = (words(&ours), words(skeleton));
-        if model == project {
-            return Ok(());
-        }
-        let only = |a: &[String], b: &[String]| -> String {
-            a.iter().filter(|n| !b.contains(n)).cloned().collect::<Vec<_>>().join(", ")
-        };
-        let (more, less) = (only(&model, &project), only(&project, &model));
-        let why = match (more.is_empty(), less.is_empty()) {
-            (true, true) => "they are in another order".to_owned(),
-            (false, true) => format!("only the model has {more}"),
-            (true, false) => format!("only the project has {less}"),
-            (false, false) => format!("the model has {more}, the project {less}"),
-        };
-        Err(Error::new(ErrorKind::Bundle, format!("the model was trained for other points: {why}"))
-            .mend("use the body parts the model was trained with, or train again"))
-    }
 }
 
 fn missing(path: &Path) -> Error {
@@ -353,14 +365,14 @@ mod tests {
         let e = Bundle::load(&at, Device::Cpu).unwrap_err();
         assert!(e.place().unwrap().ends_with(WEIGHTS), "{e}");
 
-        b.fits(&Skeleton::single(["snout", "tailbase"])).unwrap();
+        b.card.fits(&Skeleton::single(["snout", "tailbase"])).unwrap();
         for (parts, why) in [
             (vec!["tailbase", "snout"], "another order"),
             (vec!["snout"], "only the model has tailbase"),
             (vec!["snout", "tailbase", "ear"], "only the project has ear"),
             (vec!["nose", "tailbase"], "the model has snout, the project nose"),
         ] {
-            let e = b.fits(&Skeleton::single(parts)).unwrap_err();
+            let e = b.card.fits(&Skeleton::single(parts)).unwrap_err();
             assert!(e.what().contains(why), "{e}");
         }
     }

@@ -30,6 +30,8 @@ mod decode;
 mod head;
 mod layers;
 mod params;
+mod precision;
+mod predictor;
 mod pickle;
 mod registry;
 
@@ -39,6 +41,8 @@ pub use decode::{LOCREF_STD, Peaks, decode};
 pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};
 pub use layers::{Act, Conv, ConvNorm, ConvShape, Mode, Norm, Padding, channels_last};
 pub use params::{Param, Params, Role, load_tensors, save_tensors};
+pub use precision::Precision;
+pub use predictor::Predictor;
 pub use registry::{Entry, registry};
 pub use tch::{Device, Kind, Tensor};
 
@@ -161,7 +165,8 @@ impl Net {
         } else {
             self.backbone.forward(image, mode)?
         };
-        let mut maps = self.head.forward(&features, mode)?;
+        // The head is new: its norms have no pretrained statistics to keep.
+        let mut maps = self.head.forward(&features, Mode { frozen_bn: false, ..mode })?;
         if padded {
             let stride = head::to_i64(maps.stride);
             let cut = |t: &Tensor| {

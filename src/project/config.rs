@@ -44,6 +44,17 @@ pub enum Cutoff {
     Each(Vec<f64>),
 }
 
+impl Cutoff {
+    /// The cut-off of each of `points` points of a skeleton, in its order; the list is repeated for every individual.
+    #[must_use]
+    pub fn for_points(&self, points: usize) -> Vec<f64> {
+        match self {
+            Self::One(v) => vec![*v; points],
+            Self::Each(list) => (0..points).map(|i| list.get(i % list.len().max(1)).copied().unwrap_or(0.6)).collect(),
+        }
+    }
+}
+
 /// Which snapshot DeepLabCut evaluates and analyses with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotIndex {

@@ -1,0 +1,99 @@
+use super::{Report, Terminal};
+use crate::error::Result;
+use crate::net::Precision;
+use crate::project::Project;
+use crate::train::session::{self, Start};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Train a network on the labelled frames
+///
+/// It starts from weights learnt on ImageNet, keeps the best and the last state as model folders, and logs every
+/// epoch. Ctrl-C stops it with everything kept; --resume goes on from there.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  limn train openfield-Ada-2026-01-31
+  limn train openfield-Ada-2026-01-31 --shuffle 2 --net resnet_50 --device cuda --max-minutes 30
+  limn train openfield-Ada-2026-01-31 --resume")]
+pub(super) struct Args {
+    /// The project's folder or its config.yaml
+    project: PathBuf,
+    /// Which shuffle of `limn split` to train on
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    shuffle: u32,
+    /// The network: efficientnet_lite0/1/2 or resnet_18/34/50/101/152 [default: default_net_type of config.yaml]
+    #[arg(long, value_name = "NAME")]
+    net: Option<String>,
+    /// What to compute on: auto, cpu, cuda, cuda:0
+    #[arg(long, default_value = "auto", value_name = "D")]
+    device: String,
+    /// Number format: fp32, bf16 or fp16 [default: the fastest good one of the device]
+    #[arg(long, value_name = "P")]
+    precision: Option<Precision>,
+    /// Where to begin: `imagenet` or `random`
+    #[arg(long, default_value = "imagenet", value_parser = ["imagenet", "random"], value_name = "W")]
+    init: String,
+    /// Begin from this weight file (.pth or .safetensors) instead of limn's own copy
+    #[arg(long, value_name = "FILE", conflicts_with = "init")]
+    weights: Option<PathBuf>,
+    /// Stop after so many minutes; the schedule is stretched to fit
+    #[arg(long, value_name = "M")]
+    max_minutes: Option<f64>,
+    /// Length of the schedule in passes through the training frames [default: by steps, as the recipe says]
+    #[arg(long, value_name = "E")]
+    epochs: Option<u64>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    seed: u64,
+    /// Go on with an interrupted training
+    #[arg(long)]
+    resume: bool,
+    /// A training recipe of your own, as the YAML files in `config/`
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
+    let mut project = Project::open(&args.project, terminal)?;
+    let options = session::Options {
+        shuffle: args.shuffle,
+        net: args.net.clone(),
+        device: args.device.clone(),
+        precision: args.precision,
+        start: match (&args.weights, args.init.as_str()) {
+            (Some(file), _) => Start::File(file.clone()),
+            (None, "random") => Start::Random,
+            (None, _) => Start::Pretrained,
+        },
+        max_minutes: args.max_minutes,
+        epochs: args.epochs,
+        seed: args.seed,
+        resume: args.resume,
+        recipe: args.recipe.clone(),
+    };
+    let done = session::train(&mut project, &options, terminal)?;
+    let o = &done.outcome;
+    let error = |e: Option<f64>| e.map_or_else(|| "not measured".to_owned(), |e| format!("{e:.2} px"));
+    let text = format!(
+        "trained {} on {} for {} steps in {:.1} minutes ({:.1} images/s): {}\n\
+         mean test error: {} at the end, {} at best\n\
+         model: {}\nnext: limn evaluate {} --shuffle {}",
+        done.net,
+        done.device,
+        o.steps,
+        o.seconds / 60.0,
+        o.images_per_s,
+        o.ended,
+        error(o.last_error_px),
+        error(o.best_error_px),
+        done.folder.display(),
+        project.root().display(),
+        args.shuffle,
+    );
+    let json = json!({
+        "project": project.root(), "shuffle": args.shuffle, "net": done.net, "device": done.device,
+        "init": done.start, "folder": done.folder, "outcome": o,
+    });
+    Ok(Report::new(text, json))
+}

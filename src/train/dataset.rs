@@ -1,0 +1,153 @@
+use crate::error::{Error, Kind, Result};
+use crate::picture::Picture;
+use crate::pose::{FrameKey, Keypoint, LabeledFrame};
+use crate::watch::Watch;
+use rayon::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Decoded pictures are kept in memory up to this many bytes; the rest are read again each time.
+const CACHE_BYTES: usize = 2 << 30;
+
+/// One labelled picture: where it lies and what was clicked in it.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// Which picture.
+    pub key: FrameKey,
+    /// The picture's file.
+    pub path: PathBuf,
+    /// Labels in pixels of the picture, in the skeleton's point order.
+    pub points: Vec<Option<Keypoint>>,
+}
+
+impl Example {
+    /// An example from a labelled frame.
+    #[must_use]
+    pub fn new(key: FrameKey, path: PathBuf, frame: &LabeledFrame) -> Self {
+        Self { key, path, points: frame.points.clone() }
+    }
+}
+
+/// Labelled pictures, decoded once and kept while they fit in memory.
+#[derive(Debug)]
+pub struct Dataset {
+    examples: Vec<Example>,
+    cache: Vec<Option<Arc<Picture>>>,
+}
+
+impl Dataset {
+    /// Decodes the pictures, in parallel, up to the memory bound.
+    ///
+    /// # Errors
+    /// When a picture is gone or damaged: it is named.
+    pub fn load(examples: Vec<Example>, watch: &dyn Watch) -> Result<Self> {
+        let Some(first) = examples.first() else {
+            return Err(Error::new(Kind::Labels, "there are no labelled frames to read")
+                .mend("label some frames, then run `limn split`"));
+        };
+        let (w, h) = size_of(first)?;
+        let fit = CACHE_BYTES / (w * h * 3).max(1);
+        watch.begin("read frames", Some(examples.len() as u64));
+        let cache = examples
+            .par_iter()
+            .enumerate()
+            .map(|(i, e)| {
+                watch.check()?;
+                watch.advance(1);
+                if i < fit { decode(e).map(|p| Some(Arc::new(p))) } else { size_of(e).map(|_| None) }
+            })
+            .collect::<Result<Vec<_>>>();
+        watch.end();
+        Ok(Self { examples, cache: cache? })
+    }
+
+    /// How many pictures.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.examples.is_empty()
+    }
+
+    /// All examples.
+    #[must_use]
+    pub fn examples(&self) -> &[Example] {
+        &self.examples
+    }
+
+    /// One picture.
+    ///
+    /// # Errors
+    /// When it has to be read again and is gone by now.
+    pub fn picture(&self, index: usize) -> Result<Arc<Picture>> {
+        if let Some(Some(p)) = self.cache.get(index) {
+            return Ok(Arc::clone(p));
+        }
+        let example = self
+            .examples
+            .get(index)
+            .ok_or_else(|| Error::new(Kind::Usage, format!("there is no example {index}")))?;
+        decode(example).map(Arc::new)
+    }
+
+    /// The 90th percentile of the animals' extent: the longer side of the box around a picture's labels, in pixels.
+    #[must_use]
+    pub fn animal_extent(&self) -> f64 {
+        let mut extents: Vec<f64> = self.examples.iter().filter_map(|e| extent(&e.points)).collect();
+        extents.sort_by(f64::total_cmp);
+        extents.get(extents.len() * 9 / 10).copied().unwrap_or(0.0)
+    }
+}
+
+fn extent(points: &[Option<Keypoint>]) -> Option<f64> {
+    let seen: Vec<Keypoint> = points.iter().flatten().copied().collect();
+    let range = |of: fn(&Keypoint) -> f64| {
+        let (low, high) = seen
+            .iter()
+            .map(of)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        high - low
+    };
+    (seen.len() > 1).then(|| range(|p| p.x).max(range(|p| p.y)))
+}
+
+fn decode(example: &Example) -> Result<Picture> {
+    Picture::load(&example.path).map_err(gone)
+}
+
+fn size_of(example: &Example) -> Result<(usize, usize)> {
+    Picture::size_of(&example.path).map_err(gone)
+}
+
+fn gone(e: Error) -> Error {
+    e.mend("put the picture back, or remove its row from the labels, then run `limn check-labels`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::Quiet;
+
+    #[test]
+    fn a_missing_picture_is_named() {
+        let example = Example {
+            key: FrameKey::new("v", "img0.png"),
+            path: "/nowhere/labeled-data/v/img0.png".into(),
+            points: vec![],
+        };
+        let e = Dataset::load(vec![example], &Quiet::default()).unwrap_err();
+        assert!(e.to_string().contains("img0.png"), "{e}");
+        assert_eq!(Dataset::load(vec![], &Quiet::default()).unwrap_err().kind(), Kind::Labels);
+    }
+
+    #[test]
+    fn extent_is_the_longer_side() {
+        let p = |x, y| Some(Keypoint::new(x, y));
+        assert_eq!(extent(&[p(1.0, 2.0), None, p(4.0, 10.0)]), Some(8.0));
+        assert_eq!(extent(&[p(1.0, 2.0)]), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! Learning from labels: dataset, augmentation, losses, schedule, checkpoints, evaluation.
+//!
+//! [`session`] ties it to a project. A run writes into one folder: `snapshot-best/` and `snapshot-last/` (model
+//! bundles), `checkpoint.yaml` with its tensors (to continue exactly) and `learning_stats.csv` (a row per epoch).
+//! Random numbers depend only on seed, step and place in the batch, so that a seed gives the same run on one machine.
+//!
+//! ```
+//! let recipe = limn::train::Recipe::for_net("efficientnet_lite0")?;
+//! assert!(recipe.rate_at(0, recipe.steps) < recipe.rate_at(recipe.warmup, recipe.steps));
+//! # Ok::<(), limn::Error>(())
+//! ```
+
+mod augment;
+mod checkpoint;
+mod dataset;
+mod evaluate;
+mod loader;
+mod loss;
+mod optimizer;
+mod recipe;
+pub mod session;
+mod trainer;
+
+pub use augment::{Crop, crop, random_for};
+pub use checkpoint::{Row, State};
+pub use dataset::{Dataset, Example};
+pub use evaluate::{Judged, Report, Summary, judge};
+pub use loss::{Loss, compare};
+pub use optimizer::AdamW;
+pub use recipe::{Augmentation, HeadShape, Recipe};
+pub use trainer::{Outcome, Plan, Trainer, snapshot_folder};

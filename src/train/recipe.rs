@@ -1,0 +1,172 @@
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+
+/// Everything that shapes a training run apart from its data, as `config/*.yaml` has it for each family of networks.
+///
+/// Lengths are pixels of the (rescaled) training image, angles degrees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Gradient steps of the whole schedule.
+    pub steps: u64,
+    /// Crops per step.
+    pub batch: usize,
+    /// Side of the square crops; a multiple of 32.
+    pub crop: usize,
+    /// Peak learning rate of the head.
+    pub head_rate: f64,
+    /// Peak learning rate of the backbone.
+    pub backbone_rate: f64,
+    /// Both rates when training starts from random weights.
+    pub random_rate: f64,
+    /// Steps of linear warm-up; a half cosine follows.
+    pub warmup: u64,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+    /// Largest norm of the whole gradient; longer ones are shortened.
+    pub clip: f64,
+    /// Decay of the moving average of weights that is evaluated and kept.
+    pub ema: f64,
+    /// First stages of the backbone that keep their pretrained weights (0: none, 1: the stem, ...).
+    pub frozen_stages: usize,
+    /// Whether the backbone's batch norm keeps its pretrained statistics.
+    pub frozen_norm: bool,
+    /// Standard deviation of the target Gaussian.
+    pub sigma: f64,
+    /// Weight of the location refinement loss beside the heatmap loss.
+    pub offset_weight: f64,
+    /// Test error is measured about so many times in a run.
+    pub evaluations: u64,
+    /// Training stops when so many evaluations in a row were no better; 0 never stops early.
+    pub patience: u64,
+    /// How crops are varied.
+    pub augment: Augmentation,
+    /// The shape of the head.
+    pub head: HeadShape,
+}
+
+/// Ranges from which each crop draws.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augmentation {
+    /// Share of the crops taken around a labelled point; the others are anywhere in the picture.
+    pub on_animal: f64,
+    /// Largest shift of a crop's centre from the point it is taken around, as a share of the crop's side.
+    pub shift: f64,
+    /// Largest rotation either way.
+    pub rotation: f64,
+    /// Smallest and largest scale.
+    pub scale: [f64; 2],
+    /// Chance of mirroring, used only where left and right body parts are paired by name.
+    pub flip: f64,
+    /// Smallest and largest contrast factor about mid-grey.
+    pub contrast: [f64; 2],
+    /// Largest change of brightness either way, of 255.
+    pub brightness: f64,
+    /// Chance of a Gaussian blur.
+    pub blur: f64,
+    /// Smallest and largest standard deviation of the blur.
+    pub blur_sigma: [f64; 2],
+    /// Chance of added noise.
+    pub noise: f64,
+    /// Largest standard deviation of the noise, of 255.
+    pub noise_sigma: f64,
+}
+
+/// The upsampling decoder on the backbone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadShape {
+    /// Stride of the backbone's last stage: 8, 16 or 32 (dilated below 32).
+    pub backbone_stride: usize,
+    /// Stride of the heatmaps: 4, 8, 16 or 32.
+    pub output_stride: usize,
+    /// Channels of the decoder.
+    pub width: usize,
+}
+
+impl Recipe {
+    /// The built-in recipe for a network by name.
+    ///
+    /// # Errors
+    /// When no family of that name is known.
+    pub fn for_net(net: &str) -> Result<Self> {
+        let text = if net.starts_with("efficientnet_lite") {
+            include_str!("../../config/efficientnet_lite.yaml")
+        } else if net.starts_with("resnet_") {
+            include_str!("../../config/resnet.yaml")
+        } else {
+            return Err(Error::new(Kind::Usage, format!("there is no recipe for the network `{net}`"))
+                .mend("use efficientnet_lite0, _lite1, _lite2 or resnet_18, _34, _50, _101, _152"));
+        };
+        Self::parse(text)
+    }
+
+    /// Reads a recipe from YAML.
+    ///
+    /// # Errors
+    /// When a key is missing, unknown or out of range.
+    pub fn parse(text: &str) -> Result<Self> {
+        let recipe: Self = serde_yaml::from_str(text).map_err(|e| {
+            Error::new(Kind::Config, format!("this is no training recipe: {e}"))
+                .mend("compare it with the files in `config/`")
+        })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Whether all numbers make sense together.
+    ///
+    /// # Errors
+    /// Names the first one that does not.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &str| Err(Error::new(Kind::Config, format!("training recipe: {what}")));
+        if self.batch == 0 || self.steps == 0 {
+            return wrong("`batch` and `steps` must be at least 1");
+        }
+        if self.crop < 64 || !self.crop.is_multiple_of(32) {
+            return wrong("`crop` must be a multiple of 32 and at least 64");
+        }
+        if !(0.0..1.0).contains(&self.ema) || self.sigma.is_nan() || self.sigma <= 0.0 {
+            return wrong("`ema` must lie in [0, 1) and `sigma` be above 0");
+        }
+        let a = &self.augment;
+        for (name, [low, high]) in [("scale", a.scale), ("contrast", a.contrast), ("blur_sigma", a.blur_sigma)] {
+            if !(low > 0.0 && low <= high) {
+                return wrong(&format!("`{name}` must be two positive numbers, the smaller first"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The share of the peak learning rate at `step` of `total`: linear warm-up, then a half cosine down to 2 %.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // step counts are small
+    pub fn rate_at(&self, step: u64, total: u64) -> f64 {
+        let warm = ((step + 1) as f64 / self.warmup.max(1) as f64).min(1.0);
+        let done = (step as f64 / total.max(1) as f64).clamp(0.0, 1.0);
+        warm * (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_recipes_are_sound() {
+        for net in ["efficientnet_lite0", "resnet_50"] {
+            let r = Recipe::for_net(net).unwrap();
+            assert!(r.rate_at(0, r.steps) < 0.2);
+            assert!(r.rate_at(r.warmup, r.steps) > 0.9);
+            assert!(r.rate_at(r.steps, r.steps) < 0.03);
+        }
+        assert_eq!(Recipe::for_net("vgg").unwrap_err().kind(), Kind::Usage);
+    }
+
+    #[test]
+    fn a_typo_in_a_recipe_is_named() {
+        let text = include_str!("../../config/resnet.yaml").replace("weight_decay", "weight_decoy");
+        assert!(Recipe::parse(&text).unwrap_err().to_string().contains("weight_decoy"));
+    }
+}

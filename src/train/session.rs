@@ -1,0 +1,367 @@
+//! Training and evaluation of a project's shuffle: finds labels, split, weights and folders, and hands them on.
+//!
+//! ```no_run
+//! use limn::project::Project;
+//! use limn::train::session::{self, Options};
+//! use limn::watch::Quiet;
+//! let watch = Quiet::default();
+//! let mut project = Project::open("openfield-Ada-2026-01-31".as_ref(), &watch)?;
+//! let done = session::train(&mut project, &Options::default(), &watch)?;
+//! println!("{:?} px", done.outcome.best_error_px);
+//! # Ok::<(), limn::Error>(())
+//! ```
+
+use super::dataset::{Dataset, Example};
+use super::evaluate::{Judged, Report, judge};
+use super::recipe::Recipe;
+use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::net::{Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, Training, device, weights};
+use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
+use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
+use crate::watch::Watch;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Where the weights come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Start {
+    /// ImageNet weights, from the cache or fetched.
+    #[default]
+    Pretrained,
+    /// Backbone weights from this file.
+    File(PathBuf),
+    /// Random weights, asked for in so many words.
+    Random,
+}
+
+/// What `limn train` can be told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which shuffle of the split.
+    pub shuffle: u32,
+    /// The network; the project's default when not given.
+    pub net: Option<String>,
+    /// `auto`, `cpu`, `cuda`, `cuda:0`.
+    pub device: String,
+    /// Number format; the device's best when not given.
+    pub precision: Option<Precision>,
+    /// Where the weights come from.
+    pub start: Start,
+    /// The schedule is shortened to fit into so many minutes.
+    pub max_minutes: Option<f64>,
+    /// Passes through the training frames, instead of the recipe's steps.
+    pub epochs: Option<u64>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Go on from the last checkpoint.
+    pub resume: bool,
+    /// A recipe other than the network's own.
+    pub recipe: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            shuffle: 1,
+            net: None,
+            device: "auto".into(),
+            precision: None,
+            start: Start::default(),
+            max_minutes: None,
+            epochs: None,
+            seed: 0,
+            resume: false,
+            recipe: None,
+        }
+    }
+}
+
+/// What came of a training.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// How it went.
+    pub outcome: Outcome,
+    /// The network.
+    pub net: String,
+    /// The device and precision really used, in words.
+    pub device: String,
+    /// Where the weights came from, in words.
+    pub start: String,
+    /// The folder with snapshots, checkpoint and log.
+    pub folder: PathBuf,
+}
+
+/// Trains the network of a shuffle. A project without any split gets one first.
+///
+/// # Errors
+/// When labels, split, weights or device are missing or unusable, or training is stopped or diverges.
+pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Result<Trained> {
+    let (device, words) = device::choose(&options.device)?;
+    let precision = options.precision.unwrap_or_else(|| Precision::best(device)).check(device)?;
+    let labels = LabelStore::read(project, watch)?.labels().clone();
+    let split = split_of(project, options.shuffle, &labels, watch)?;
+    let net_name = options.net.clone().unwrap_or_else(|| project.config.default_net_type.clone());
+    let recipe = match &options.recipe {
+        Some(path) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
+        None => Recipe::for_net(&net_name)?,
+    };
+    if let Some(minutes) = options.max_minutes.filter(|m| m.is_nan() || *m <= 0.0) {
+        return Err(Error::new(Kind::Usage, format!("{minutes} minutes are no time to train"))
+            .mend("give --max-minutes a number above 0"));
+    }
+    let train_set = dataset(project, &labels, &split.train, watch)?;
+    let test_set = if split.test.is_empty() { None } else { Some(dataset(project, &labels, &split.test, watch)?) };
+
+    let skeleton = project.skeleton();
+    let spec = NetSpec {
+        net: net_name.clone(),
+        backbone_stride: recipe.head.backbone_stride,
+        output_stride: recipe.head.output_stride,
+        points: skeleton.points(),
+        head: HeadSpec { width: recipe.head.width, ..HeadSpec::default() },
+    };
+    let net = Net::new(&spec, device, options.seed)?;
+    let start = begin_with(&net, &net_name, options, watch)?;
+    let folder = project.models_folder(split.train_fraction, options.shuffle);
+    files::make_folder(&folder)?;
+    if !options.resume && folder.join("checkpoint.yaml").exists() {
+        watch.note(&format!("replacing the model trained before in {}", folder.display()));
+    }
+    let per_epoch = (train_set.len() as u64).div_ceil(recipe.batch as u64).max(1);
+    let side = crop_side(&recipe, train_set.animal_extent());
+    let plan = Plan {
+        folder: folder.clone(),
+        seed: options.seed,
+        steps: options.epochs.map_or(recipe.steps, |e| e.max(1) * per_epoch),
+        max_minutes: options.max_minutes,
+        resume: options.resume,
+        precision,
+        pretrained: options.start != Start::Random,
+        data: hash_of(&labels, &split),
+    };
+    watch.note(&format!(
+        "training {net_name} ({start}) on {words}, {precision}: {} frames to train on, {} to test on, crops of {side} px",
+        train_set.len(),
+        test_set.as_ref().map_or(0, Dataset::len),
+    ));
+    let mut card = Card::new(&spec, &skeleton)?;
+    card.training = Training {
+        seed: options.seed,
+        data_hash: plan.data.clone(),
+        split_hash: split.labels_hash.clone(),
+        start: start.clone(),
+        device: format!("{words}, {precision}"),
+        train: split.train.iter().map(ToString::to_string).collect(),
+        test: split.test.iter().map(ToString::to_string).collect(),
+        ..Training::default()
+    };
+    let pairs = point_pairs(&skeleton, &project.mirror_pairs()?);
+    let naming = |uid: &str| project.scorer_of_model(&net_name, options.shuffle, uid);
+    let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?;
+    let outcome = trainer.run(&train_set, test_set.as_ref(), &pairs, watch)?;
+    Ok(Trained { outcome, net: net_name, device: format!("{words}, {precision}"), start, folder })
+}
+
+/// What `limn evaluate` can be told.
+#[derive(Debug, Clone)]
+pub struct EvaluateOptions {
+    /// Which shuffle.
+    pub shuffle: u32,
+    /// `best`, `last` or `auto`.
+    pub snapshot: String,
+    /// `auto`, `cpu`, `cuda`, `cuda:0`.
+    pub device: String,
+    /// Number format.
+    pub precision: Precision,
+    /// Likelihood a point must reach; the project's `pcutoff` when not given.
+    pub cutoff: Option<f64>,
+}
+
+/// What came of an evaluation.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// The model's name in result files.
+    pub scorer: String,
+    /// The model's folder.
+    pub snapshot: PathBuf,
+    /// The device and precision really used, in words.
+    pub device: String,
+    /// The errors, summed up.
+    pub report: Report,
+    /// Test frames one by one.
+    pub test: Vec<Judged>,
+    /// Training frames one by one.
+    pub train: Vec<Judged>,
+    /// Where tables and pictures were written.
+    pub folder: PathBuf,
+}
+
+/// Measures a trained network on the frames of its split and writes `results.json` and `errors.csv`.
+///
+/// # Errors
+/// When there is no trained model, or labels or pictures are gone.
+pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch) -> Result<Evaluated> {
+    let snapshot = snapshot(project, options.shuffle, &options.snapshot)?;
+    let (device, words) = device::choose(&options.device)?;
+    let Bundle { card, net } = Bundle::load(&snapshot, device)?;
+    card.fits(&project.skeleton()).map_err(|e| e.at(snapshot.display()))?;
+    let labels = LabelStore::read(project, watch)?.labels().clone();
+    let split = Splits::load(project, options.shuffle, &labels, watch)?;
+    if card.training.data_hash != hash_of(&labels, &split) {
+        watch.warn("labels or split were changed after this model was trained: some test frames may have been trained on");
+    }
+    let predictor = Predictor::new(net, options.precision)?;
+    let mut parts = Vec::new();
+    for keys in [&split.test, &split.train] {
+        if keys.is_empty() {
+            parts.push(Vec::new());
+            continue;
+        }
+        let data = dataset(project, &labels, keys, watch)?;
+        watch.begin("evaluate", Some(data.len() as u64));
+        let judged = judge(&predictor, &data, watch);
+        watch.end();
+        parts.push(judged?);
+    }
+    let train = parts.pop().unwrap_or_default();
+    let test = parts.pop().unwrap_or_default();
+    let points = project.skeleton().points();
+    let cutoffs = options.cutoff.map_or_else(|| project.config.pcutoff.for_points(points), |c| vec![c; points]);
+    let report = Report::of(&test, &train, &project.skeleton(), &cutoffs);
+    let folder = project.evaluation_folder(split.train_fraction, options.shuffle);
+    files::make_folder(&folder)?;
+    let json = serde_json::to_string_pretty(&report)
+        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
+    files::write_whole(&folder.join("results.json"), json.as_bytes())?;
+    files::write_whole(&folder.join("errors.csv"), errors_csv(&project.skeleton(), &test, &train)?.as_slice())?;
+    let device = format!("{words}, {}", options.precision);
+    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder })
+}
+
+/// The model folder of a shuffle: `best` or `last`; `auto` is the last state of a finished training, which no test
+/// frame helped to choose, else the best.
+///
+/// # Errors
+/// [`Kind::NotFound`] when nothing was trained on this shuffle.
+pub fn snapshot(project: &Project, shuffle: u32, which: &str) -> Result<PathBuf> {
+    let fraction = Splits::read(project)?
+        .shuffles
+        .iter()
+        .find(|s| s.shuffle == shuffle)
+        .map(|s| s.train_fraction)
+        .ok_or_else(|| no_model(project.root(), shuffle))?;
+    let folder = project.models_folder(fraction, shuffle);
+    let there = |name: &str| Some(snapshot_folder(&folder, name)).filter(|f| f.join("model.yaml").is_file());
+    let found = match which {
+        "auto" => {
+            let last = there("last");
+            let complete =
+                last.as_ref().is_some_and(|f| Card::read(f).is_ok_and(|c| c.training.complete));
+            if complete { last } else { there("best").or(last) }
+        }
+        name => there(name),
+    };
+    found.ok_or_else(|| no_model(&folder, shuffle))
+}
+
+fn no_model(place: &Path, shuffle: u32) -> Error {
+    Error::new(Kind::NotFound, format!("there is no trained model of shuffle {shuffle}"))
+        .at(place.display())
+        .mend(format!("train one with `limn train --shuffle {shuffle}`"))
+}
+
+/// The split of a shuffle; a project that has none at all gets one drawn with its own `TrainingFraction`.
+fn split_of(project: &mut Project, shuffle: u32, labels: &Labels, watch: &dyn Watch) -> Result<Split> {
+    if Splits::read(project)?.shuffles.is_empty() && shuffle == 1 {
+        let train_fraction = project.config.training_fraction.first().copied().unwrap_or(0.95);
+        let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video: false, force: false };
+        Splits::draw(project, labels, &request)?;
+        watch.note(&format!("no split yet: drew shuffle 1 with {train_fraction} of the frames to train on"));
+    }
+    Splits::load(project, shuffle, labels, watch)
+}
+
+fn begin_with(net: &Net, name: &str, options: &Options, watch: &dyn Watch) -> Result<String> {
+    if options.resume {
+        return Ok("resumed".into());
+    }
+    Ok(match &options.start {
+        Start::Random => "random weights".into(),
+        Start::Pretrained => {
+            weights::load_backbone(net, &weights::locate(name, None, watch)?)?;
+            "ImageNet weights".into()
+        }
+        Start::File(file) => {
+            weights::load_backbone(net, &weights::locate(name, Some(file), watch)?)?;
+            format!("weights of {}", file.display())
+        }
+    })
+}
+
+fn dataset(project: &Project, labels: &Labels, keys: &[FrameKey], watch: &dyn Watch) -> Result<Dataset> {
+    let examples = keys
+        .iter()
+        .filter_map(|k| {
+            labels.frames.get(k).map(|f: &LabeledFrame| Example::new(k.clone(), project.image_path(k), f))
+        })
+        .collect();
+    Dataset::load(examples, watch)
+}
+
+/// The recipe's crop, or larger where the animal would not fit: a quarter more than its extent, at most 512 px.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn crop_side(recipe: &Recipe, extent: f64) -> usize {
+    let wanted = ((extent * 1.25 / 32.0).ceil() as usize) * 32;
+    wanted.clamp(recipe.crop, recipe.crop.max(512))
+}
+
+/// Mirror pairs of body parts as pairs of points, for every individual.
+fn point_pairs(skeleton: &Skeleton, pairs: &[[usize; 2]]) -> Vec<[usize; 2]> {
+    let parts = skeleton.bodyparts.len();
+    (0..skeleton.individuals.len())
+        .flat_map(|i| pairs.iter().map(move |&[a, b]| [i * parts + a, i * parts + b]))
+        .collect()
+}
+
+/// SHA-256 over the split's frames and their labels: two runs with the same hash saw the same data.
+fn hash_of(labels: &Labels, split: &Split) -> String {
+    let mut sha = Sha256::new();
+    for (part, keys) in [("train", &split.train), ("test", &split.test)] {
+        sha.update(part);
+        for key in keys {
+            sha.update(key.to_string());
+            for p in labels.frames.get(key).map(|f| f.points.as_slice()).unwrap_or_default() {
+                let (x, y) = p.map_or((f64::NAN, f64::NAN), |p| (p.x, p.y));
+                sha.update(x.to_le_bytes());
+                sha.update(y.to_le_bytes());
+            }
+        }
+    }
+    sha.finalize().iter().fold(String::new(), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
+fn errors_csv(skeleton: &Skeleton, test: &[Judged], train: &[Judged]) -> Result<Vec<u8>> {
+    let failed = |e: csv::Error| Error::new(Kind::Format, format!("cannot write the errors: {e}"));
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(["set", "image", "individual", "bodypart", "label_x", "label_y", "x", "y", "likelihood", "error_px"])
+        .map_err(failed)?;
+    for (set, judged) in [("test", test), ("train", train)] {
+        for j in judged {
+            for (i, error, likelihood) in j.errors() {
+                let (Some(name), Some(label)) = (skeleton.point(i), j.label[i]) else { continue };
+                let at = j.prediction[i].0;
+                let numbers = [label.x, label.y, at.x, at.y, likelihood, error].map(|v| format!("{v:.4}"));
+                let mut record = vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
+                record.extend(numbers);
+                out.write_record(&record).map_err(failed)?;
+            }
+        }
+    }
+    out.into_inner().map_err(|e| Error::new(Kind::Format, format!("cannot write the errors: {e}")))
+}
