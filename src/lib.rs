@@ -20,6 +20,7 @@
 
 pub mod error;
 pub mod files;
+pub mod frames;
 pub mod picture;
 pub mod pose;
 #[cfg(feature = "video")]
