@@ -22,6 +22,7 @@ pub mod cli;
 pub mod error;
 pub mod files;
 pub mod formats;
+pub mod frames;
 #[cfg(feature = "torch")]
 pub mod infer;
 #[cfg(feature = "torch")]
@@ -29,10 +30,10 @@ pub mod net;
 pub mod picture;
 pub mod pose;
 pub mod project;
-#[cfg(feature = "video")]
-pub mod video;
 #[cfg(all(feature = "torch", feature = "vision"))]
 pub mod train;
+#[cfg(feature = "video")]
+pub mod video;
 pub mod watch;
 
 pub use error::{Error, Kind, Result};

@@ -73,7 +73,7 @@ impl Index {
             return Err(cut_off(path, whole, promised));
         }
         let mut packets = read_packets(&mut source, watch)?;
-        cut_avi(&source, bytes, packets.len())?;
+        cut_short(&source, bytes, packets.len())?;
         if packets.is_empty() {
             return Err(Error::new(Kind::Video, "the video has no frames")
                 .at(path.display())
@@ -89,7 +89,7 @@ impl Index {
         };
         let order = match order {
             Some(order) => order,
-            None => by_decoding(path, &packets, watch)?,
+            None => by_decoding(path, &mut packets, watch)?,
         };
         if order.is_empty() {
             return Err(Error::new(
@@ -308,7 +308,7 @@ enum Trial {
 /// Decodes the first packets and compares the pictures that come out with `order`.
 fn trial(path: &Path, order: &[u32]) -> Result<Trial> {
     let mut seen = Vec::new();
-    let damaged = decode(path, Some(TRIAL), &mut |packet| {
+    let damaged = decode(path, Some(TRIAL), &mut |packet, _| {
         seen.push(packet);
         Ok(())
     })?;
@@ -323,8 +323,9 @@ fn trial(path: &Path, order: &[u32]) -> Result<Trial> {
     Ok(if agrees { Trial::Agrees { leading } } else { Trial::Differs })
 }
 
-/// Decodes `limit` packets or all, calling `shown` with the packet number of each picture; whether there was damage.
-fn decode(path: &Path, limit: Option<usize>, shown: &mut dyn FnMut(u32) -> Result<()>) -> Result<bool> {
+/// Decodes `limit` packets or all, calling `shown` with the packet number of each picture and whether it stands by
+/// itself; gives whether there was damage.
+fn decode(path: &Path, limit: Option<usize>, shown: &mut dyn FnMut(u32, bool) -> Result<()>) -> Result<bool> {
     let mut source = Source::open(path)?;
     let mut decoder = source.decoder(0)?;
     let mut frame = ff::frame::Video::empty();
@@ -353,7 +354,7 @@ fn decode(path: &Path, limit: Option<usize>, shown: &mut dyn FnMut(u32) -> Resul
                 Ok(()) => {
                     damaged |= frame.is_corrupt() || frame.has_decode_errors();
                     if let Some(n) = frame.pts().and_then(|n| u32::try_from(n).ok()) {
-                        shown(n)?;
+                        shown(n, frame.is_key())?;
                     }
                 }
                 Err(ff::Error::Eof | ff::Error::Other { errno: ff::error::EAGAIN }) => break,
@@ -364,17 +365,18 @@ fn decode(path: &Path, limit: Option<usize>, shown: &mut dyn FnMut(u32) -> Resul
     Ok(damaged)
 }
 
-/// The order of pictures as they come out of decoding everything.
-fn by_decoding(path: &Path, packets: &[PacketAt], watch: &dyn Watch) -> Result<Vec<u32>> {
+/// The order of pictures as they come out of decoding everything; keyframes are what the decoder takes for such.
+fn by_decoding(path: &Path, packets: &mut [PacketAt], watch: &dyn Watch) -> Result<Vec<u32>> {
     watch.begin("index by decoding", Some(packets.len() as u64));
     let mut order = Vec::new();
     let mut shown = vec![false; packets.len()];
-    let done = decode(path, None, &mut |packet| {
+    let done = decode(path, None, &mut |packet, key| {
         // A picture that comes twice from one packet is one row here and in the reader.
         if let Some(seen) = shown.get_mut(packet as usize)
             && !std::mem::replace(seen, true)
         {
             order.push(packet);
+            packets[packet as usize].key &= key; // AVI's flags are often wrong
         }
         watch.advance(1);
         watch.check()
@@ -444,21 +446,78 @@ fn cut_off(path: &Path, whole: usize, promised: usize) -> Error {
         .mend(cut_mend(path))
 }
 
-/// An AVI says at its start how long it is and how many frames it has.
-fn cut_avi(source: &Source, bytes: u64, packets: usize) -> Result<()> {
+/// AVI and Matroska say at their start how long they are; FFmpeg reads what is there and says nothing.
+fn cut_short(source: &Source, bytes: u64, packets: usize) -> Result<()> {
+    let mut head = Vec::new();
+    std::fs::File::open(source.path())
+        .and_then(|f| std::io::Read::read_to_end(&mut std::io::Read::take(f, 4096), &mut head))
+        .map_err(|e| Error::io("read the video", source.path(), e))?;
     let stated = usize::try_from(source.stated_frames()).unwrap_or(0);
-    if packets >= stated || source.format_name() != "avi" {
-        return Ok(());
-    }
-    let mut head = [0_u8; 8];
-    let read = std::fs::File::open(source.path())
-        .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head))
-        .map_err(|e| Error::io("read the video", source.path(), e));
-    read?;
-    let riff = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-    // 0 and the largest number are left by recorders that never came to fill it in.
-    if riff != 0 && riff != u32::MAX && u64::from(riff) + 8 > bytes {
+    let format = source.format_name();
+    if format == "avi" && packets < stated && riff_end(&head).is_some_and(|end| end > bytes) {
         return Err(cut_off(source.path(), packets, stated));
     }
+    if format.contains("matroska")
+        && let Some(end) = matroska_end(&head)
+        && end > bytes
+    {
+        let what = format!("the file ends after frame {packets}, at {bytes} of its {end} bytes");
+        return Err(Error::new(Kind::Video, what).at(source.path().display()).mend(cut_mend(source.path())));
+    }
     Ok(())
+}
+
+/// Where an AVI's outermost chunk ends; recorders that never came to fill it in leave 0 or the largest number.
+fn riff_end(head: &[u8]) -> Option<u64> {
+    let size = u32::from_le_bytes(head.get(4..8)?.try_into().ok()?);
+    (head.starts_with(b"RIFF") && size != 0 && size != u32::MAX).then_some(u64::from(size) + 8)
+}
+
+/// Where a Matroska file's Segment ends (RFC 8794): after the EBML header stand the Segment's id and its size, whose
+/// first byte's leading zeros tell how many bytes it has. All ones: never filled in.
+fn matroska_end(head: &[u8]) -> Option<u64> {
+    fn size(bytes: &[u8]) -> Option<(usize, Option<u64>)> {
+        let first = *bytes.first()?;
+        let length = first.leading_zeros() as usize + 1;
+        let rest = bytes.get(1..length)?;
+        let largest = (1_u64 << (7 * length)) - 1;
+        let value = rest.iter().fold(u64::from(first), |n, b| (n << 8) | u64::from(*b)) & largest;
+        (length <= 8).then_some((length, (value != largest).then_some(value)))
+    }
+    let after_id = head.strip_prefix(&[0x1a, 0x45, 0xdf, 0xa3])?;
+    let (length, header) = size(after_id)?;
+    let segment = 4 + length + usize::try_from(header?).ok()?;
+    let after_id = head.get(segment..)?.strip_prefix(&[0x18, 0x53, 0x80, 0x67])?;
+    let (length, body) = size(after_id)?;
+    Some((segment + 4 + length) as u64 + body?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_a_container_states() {
+        let ebml = [0x1a, 0x45, 0xdf, 0xa3, 0x81, 0, 0x18, 0x53, 0x80, 0x67];
+        let with = |size: &[u8]| matroska_end(&[&ebml[..], size].concat());
+        assert_eq!(with(&[0x85]), Some(11 + 5));
+        assert_eq!(with(&[0x01, 0, 0, 0, 0, 0, 1, 2]), Some(18 + 258));
+        assert_eq!(with(&[0xff]), None);
+        assert_eq!(with(&[0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), None);
+        assert_eq!(with(&[0x00]), None);
+        assert_eq!(with(&[]), None);
+        assert_eq!(riff_end(b"RIFF\x10\0\0\0AVI "), Some(24));
+        assert_eq!(riff_end(b"RIFF\0\0\0\0"), None);
+        assert_eq!(riff_end(b"RI"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_break_it(bytes: Vec<u8>) {
+            let _ = (matroska_end(&bytes), riff_end(&bytes));
+            let mut head = vec![0x1a, 0x45, 0xdf, 0xa3];
+            head.extend(bytes);
+            let _ = matroska_end(&head);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::picture::Picture;
 use crate::watch::Watch;
 use ffmpeg_next as ff;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,6 +52,8 @@ pub struct Reader {
     waiting: Option<ff::Packet>,
     /// Where decoding began: a place in `index.keys`, or the file's start.
     began: Option<usize>,
+    /// Places in `index.keys` that turned out not to be keyframes.
+    false_keys: HashSet<usize>,
     /// The decoder has given everything up to the file's end.
     drained: bool,
     /// What is wanted lies before what the decoder gives next.
@@ -94,6 +96,7 @@ impl Reader {
             at: 0,
             waiting: None,
             began: None,
+            false_keys: HashSet::new(),
             drained: false,
             behind: false,
             trouble: None,
@@ -224,6 +227,10 @@ impl Reader {
                 Ok(frame) => return Ok(Ok(frame)),
                 Err(reason) => reason,
             };
+            if let Some(k) = self.began.filter(|k| self.false_keys.contains(k)) {
+                self.go_to((0..k).rev().find(|k| !self.false_keys.contains(k)))?;
+                continue;
+            }
             // After a seek a frame may lack something that an earlier start would give it; two keyframes earlier is
             // enough for every real stream, and at a damaged place it makes no difference.
             let enough = start.map_or(0, |s| s.saturating_sub(2));
@@ -242,7 +249,7 @@ impl Reader {
         while k > 0 {
             k -= 1;
             let shown = self.index.packets[self.index.keys[k] as usize].frame as usize;
-            if shown <= n {
+            if shown <= n && !self.false_keys.contains(&k) {
                 return Some(k);
             }
         }
@@ -264,6 +271,14 @@ impl Reader {
             match self.decoder.receive_frame(&mut frame) {
                 Ok(()) => {
                     let shown = frame.pts().and_then(|p| usize::try_from(p).ok());
+                    if let Some(k) = self.began
+                        && !frame.is_key()
+                        && shown == Some(self.index.keys[k] as usize)
+                    {
+                        // The container lied (AVI does): what comes from here on leans on pictures never decoded.
+                        self.false_keys.insert(k);
+                        return Ok(Err("it has no keyframe before it".to_owned()));
+                    }
                     let number = shown.and_then(|p| self.index.packets.get(p)).map_or(HIDDEN, |p| p.frame);
                     if number != HIDDEN && number as usize >= n {
                         let full = std::mem::replace(&mut frame, ff::frame::Video::empty());

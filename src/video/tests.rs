@@ -220,6 +220,24 @@ fn a_file_that_begins_in_the_middle_of_a_group() {
 }
 
 #[test]
+fn a_false_keyframe_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.mp4");
+    write(&path, 60, (96, 64), &Options { codec: Codec::Mpeg4, ..h264(20, 0) });
+    let mut file = std::fs::read(&path).unwrap();
+    // stss: version and flags, count, then the keyframes' numbers from 1: all but the first are moved.
+    let at = find_box(&file, b"stss") + 8;
+    for later in [1, 2] {
+        file[at + later * 4 + 3] += 7;
+    }
+    std::fs::write(&path, file).unwrap();
+    let keys = |path| open(path).index().frames().iter().filter(|f| f.key).count();
+    assert_eq!(keys(&path), 3);
+    assert!(open(&path).index().frames()[27].key);
+    check_all(&path, 60, 0);
+}
+
+#[test]
 fn damage_in_the_middle_never_moves_a_frame() {
     let dir = tempfile::tempdir().unwrap();
     for (name, codec) in [("a.mp4", Codec::H264), ("a.mkv", Codec::H264), ("a.avi", Codec::Mpeg4)] {
