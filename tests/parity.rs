@@ -1,6 +1,7 @@
 //! The networks answer as torchvision's and timm's do: weights and image made by formula, answers of
 //! `scripts/parity.py` in `tests/data/parity.json`.
 #![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used)] // in the helpers of tests too
 
 use limn::net::{
     Act, Backbone, Conv, ConvNorm, ConvShape, Device, HeadSpec, Kind, Mode, Net, NetSpec, Norm, Params,

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn no_numbers_are_an_error() {
         let mut m = maps();
-        m.logits = m.logits * f64::NAN;
+        m.logits *= f64::NAN;
         assert_eq!(decode(&m, 1.0, Score::Sigmoid).unwrap_err().kind(), ErrorKind::Compute);
         m.offsets = Tensor::zeros([1], (Kind::Float, Device::Cpu));
         assert!(decode(&m, 1.0, Score::Sigmoid).is_err());
