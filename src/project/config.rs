@@ -53,6 +53,9 @@ pub enum SnapshotIndex {
     All,
 }
 
+/// `{superanimal: {project body part: its keypoint}}`, in the file's order.
+pub type ConversionTables = Vec<(String, Vec<(String, String)>)>;
+
 /// All settings of `config.yaml` (DeepLabCut 2.x to 3.0), missing ones at their defaults.
 ///
 /// Change the public fields and call [`Config::save`]: only what changed is rewritten, textually, so that comments,
@@ -113,8 +116,7 @@ pub struct Config {
     pub crop: Option<[i64; 4]>,
     pub corner2move2: Vec<i64>,
     pub move2corner: bool,
-    /// `{superanimal: {project body part: its keypoint}}`.
-    pub super_animal_conversion: Vec<(String, Vec<(String, String)>)>,
+    pub super_animal_conversion: ConversionTables,
     path: PathBuf,
     /// The text of the file as it was read or last saved.
     text: String,
@@ -824,7 +826,7 @@ impl Reader<'_> {
         }
     }
 
-    fn conversion(&self) -> Result<Vec<(String, Vec<(String, String)>)>> {
+    fn conversion(&self) -> Result<ConversionTables> {
         let key = "SuperAnimalConversionTables";
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
         let mut tables = Vec::new();

@@ -27,7 +27,7 @@ mod yaml;
 mod yaml_edit;
 
 pub use check::{Problem, Severity};
-pub use config::{Config, Cutoff, SnapshotIndex, VideoSet};
+pub use config::{Config, ConversionTables, Cutoff, SnapshotIndex, VideoSet};
 pub use create::{NewProject, Probe, VideoMode, today};
 pub use label_store::{LabelStore, PointEdit};
 pub use settings::Settings;
