@@ -165,6 +165,74 @@ fn check_finds_what_is_wrong() {
     assert!(found.is_sorted_by_key(|x| x.severity));
 }
 
+#[cfg(feature = "hdf5")]
+mod both_files {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    /// A project whose two label files agree, and the paths of them.
+    fn saved(dir: &Path) -> (Project, PathBuf, PathBuf) {
+        let p = project(dir);
+        put(&p, TABLE);
+        let mut store = LabelStore::edit(&p, &Quiet::default()).unwrap();
+        store.set(&key(1), 0, Some(Keypoint::new(8.0, 8.0))).unwrap();
+        store.flush(&Quiet::default()).unwrap();
+        let (csv, h5) = (csv(&p), p.labeled_data("m1").join("CollectedData_Ada.h5"));
+        assert!(h5.exists());
+        (p, csv, h5)
+    }
+
+    fn first(p: &Project, watch: &Quiet) -> Option<Keypoint> {
+        LabelStore::read(p, watch).unwrap().labels().frames[&key(1)].points[0]
+    }
+
+    #[test]
+    fn the_newer_csv_or_else_the_hdf5() {
+        let dir = tempfile::tempdir().unwrap();
+        let (p, csv, _) = saved(dir.path());
+        let watch = Quiet::default();
+        assert_eq!(first(&p, &watch), Some(Keypoint::new(8.0, 8.0)));
+        assert!(watch.warnings().is_empty(), "{:?}", watch.warnings());
+        let text = std::fs::read_to_string(&csv).unwrap();
+        std::fs::write(&csv, text.replace("8.0,8.0", "9.0,9.0")).unwrap();
+        for (age, expected, says) in [(60, 8.0, "HDF5 is used"), (0, 9.0, "CSV is used")] {
+            let watch = Quiet::default();
+            let time = SystemTime::now() + Duration::from_secs(30) - Duration::from_secs(age);
+            std::fs::File::options().write(true).open(&csv).unwrap().set_modified(time).unwrap();
+            assert_eq!(first(&p, &watch), Some(Keypoint::new(expected, expected)));
+            let said = watch.warnings().join("\n");
+            assert!(
+                said.contains(says) && said.contains("differ in 1 pictures, first labeled-data/m1/img01"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_hdf5_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (p, csv, h5) = saved(dir.path());
+        let whole = std::fs::read(&h5).unwrap();
+        let torn = &whole[..whole.len() / 3];
+        std::fs::write(&h5, torn).unwrap();
+        let watch = Quiet::default();
+        let mut store = LabelStore::edit(&p, &watch).unwrap();
+        assert!(watch.warnings()[0].contains("damaged"), "{:?}", watch.warnings());
+        store.set(&key(2), 0, None).unwrap();
+        assert_eq!(std::fs::read(&h5).unwrap(), torn, "nothing is overwritten before saving");
+        store.flush(&watch).unwrap();
+        let kept = p.labeled_data("m1").join("CollectedData_Ada.h5.damaged");
+        assert_eq!(std::fs::read(kept).unwrap(), torn);
+        drop(store);
+        // The same for the CSV; with both damaged there is nothing to go on from.
+        std::fs::write(&csv, "rubbish").unwrap();
+        assert_eq!(first(&p, &watch), Some(Keypoint::new(8.0, 8.0)));
+        std::fs::write(&h5, torn).unwrap();
+        assert!(LabelStore::edit(&p, &watch).is_err());
+        assert_eq!(std::fs::read_to_string(&csv).unwrap(), "rubbish");
+    }
+}
+
 /// The real project, copied; `None` where the data are not there.
 fn openfield() -> Option<(tempfile::TempDir, Project)> {
     let data = std::env::var_os("LIMN_SHARED_DATA")

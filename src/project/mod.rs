@@ -17,6 +17,7 @@
 
 mod check;
 mod config;
+mod config_reader;
 mod create;
 mod journal;
 mod label_files;
