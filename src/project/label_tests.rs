@@ -198,7 +198,7 @@ mod both_files {
         for (age, expected, says) in [(60, 8.0, "HDF5 is used"), (0, 9.0, "CSV is used")] {
             let watch = Quiet::default();
             let time = SystemTime::now() + Duration::from_secs(30) - Duration::from_secs(age);
-            std::fs::File::options().write(true).open(&csv).unwrap().set_modified(time).unwrap();
+            File::options().write(true).open(&csv).unwrap().set_modified(time).unwrap();
             assert_eq!(first(&p, &watch), Some(Keypoint::new(expected, expected)));
             let said = watch.warnings().join("\n");
             assert!(
