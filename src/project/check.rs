@@ -55,15 +55,10 @@ impl LabelStore {
         let total = labels.labeled_frames().count();
         let root = project.root().display().to_string();
         match total {
-            0 => add(
-                Severity::Error,
-                root.clone(),
-                "no picture is labelled".into(),
-                "label some with `limn label`",
-            ),
+            0 => add(Severity::Error, root, "no picture is labelled".into(), "label some with `limn label`"),
             1 => add(
                 Severity::Warning,
-                root.clone(),
+                root,
                 "only one picture is labelled, too few to train and test".into(),
                 "label at least 20, of as many different situations as there are",
             ),

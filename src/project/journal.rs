@@ -72,6 +72,10 @@ pub(super) fn replay(path: &Path) -> Result<Option<Replay>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("read the journal of label edits", path, e)),
     };
+    read_lines(&bytes, path).map(Some)
+}
+
+fn read_lines(bytes: &[u8], path: &Path) -> Result<Replay> {
     let mut replay = Replay::default();
     let mut lines = bytes.split_inclusive(|b| *b == b'\n').enumerate().peekable();
     while let Some((i, line)) = lines.next() {
@@ -96,7 +100,7 @@ pub(super) fn replay(path: &Path) -> Result<Option<Replay>> {
             None => replay.damaged.push(i + 1),
         }
     }
-    Ok(Some(replay))
+    Ok(replay)
 }
 
 fn read_line(line: &str) -> Option<Line> {
@@ -121,12 +125,12 @@ impl Journal {
     }
 
     /// Adds edits and syncs; on an error none of them is in the journal.
-    pub fn append(&mut self, edits: Vec<Edit>) -> Result<()> {
+    pub fn append(&mut self, edits: &[Edit]) -> Result<()> {
         let failed = |e| Error::io("write the journal of label edits", &self.path, e);
         let mut text = String::new();
         let count = edits.len();
-        for (i, edit) in edits.into_iter().enumerate() {
-            let line = Line { schema: SCHEMA, seq: self.seq + 1 + i as u64, edit };
+        for (i, edit) in edits.iter().enumerate() {
+            let line = Line { schema: SCHEMA, seq: self.seq + 1 + i as u64, edit: edit.clone() };
             let json = serde_json::to_string(&line).map_err(|e| failed(e.into()))?;
             let body = json.strip_suffix('}').unwrap_or(&json);
             let _ = writeln!(text, "{body}{CHECK}{}\"}}", check_of(body));
@@ -208,11 +212,10 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("labels.journal");
             let mut journal = Journal::open(path.clone(), None).unwrap();
-            journal.append(all.clone()).unwrap();
+            journal.append(&all).unwrap();
             let bytes = std::fs::read(&path).unwrap();
             for cut in 0..=bytes.len() {
-                std::fs::write(&path, &bytes[..cut]).unwrap();
-                let got = replay(&path).unwrap().unwrap();
+                let got = read_lines(&bytes[..cut], &path).unwrap();
                 let whole = bytes[..cut].iter().filter(|b| **b == b'\n').count();
                 prop_assert_eq!(&got.edits[..], &all[..whole]);
                 prop_assert_eq!(got.torn, cut > 0 && bytes[cut - 1] != b'\n');
@@ -225,12 +228,11 @@ mod tests {
         fn a_flipped_byte_is_noticed(all in edits(), at in any::<prop::sample::Index>()) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("labels.journal");
-            Journal::open(path.clone(), None).unwrap().append(all.clone()).unwrap();
+            Journal::open(path.clone(), None).unwrap().append(&all).unwrap();
             let mut bytes = std::fs::read(&path).unwrap();
             let i = at.index(bytes.len());
             bytes[i] ^= 1;
-            std::fs::write(&path, &bytes).unwrap();
-            let got = replay(&path).unwrap().unwrap();
+            let got = read_lines(&bytes, &path).unwrap();
             prop_assert!(got.torn || !got.damaged.is_empty());
             prop_assert!(got.edits.len() + 2 >= all.len());
             prop_assert!(got.edits.iter().all(|e| all.contains(e)));
@@ -242,11 +244,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("labels.journal");
         let edit = |n: u32| Edit::ClearFrame { image: format!("img{n}.png") };
-        Journal::open(path.clone(), None).unwrap().append(vec![edit(1), edit(2)]).unwrap();
+        Journal::open(path.clone(), None).unwrap().append(&[edit(1), edit(2)]).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
         let torn = replay(&path).unwrap().unwrap();
-        Journal::open(path.clone(), Some(&torn)).unwrap().append(vec![edit(3)]).unwrap();
+        Journal::open(path.clone(), Some(&torn)).unwrap().append(&[edit(3)]).unwrap();
         let got = replay(&path).unwrap().unwrap();
         assert_eq!(got.edits, [edit(1), edit(3)]);
         assert!(!got.torn && got.damaged.is_empty());

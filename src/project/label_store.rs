@@ -212,7 +212,7 @@ impl LabelStore {
             });
         }
         for (video, edits) in by_video {
-            self.record(video, edits)?;
+            self.record(video, &edits)?;
         }
         Ok(())
     }
@@ -222,10 +222,10 @@ impl LabelStore {
     /// # Errors
     /// As [`LabelStore::set`].
     pub fn clear_frame(&mut self, key: &FrameKey) -> Result<()> {
-        self.record(&key.video, vec![Edit::ClearFrame { image: key.image.clone() }])
+        self.record(&key.video, &[Edit::ClearFrame { image: key.image.clone() }])
     }
 
-    fn record(&mut self, video: &str, edits: Vec<Edit>) -> Result<()> {
+    fn record(&mut self, video: &str, edits: &[Edit]) -> Result<()> {
         if self.lock.is_none() {
             return Err(
                 Error::new(Kind::Usage, "the labels were opened to look only").at(self.root.display())
@@ -245,9 +245,9 @@ impl LabelStore {
                 .insert(video.to_owned(), Folder { files: LabelFiles::new(&self.project, video), journal });
         }
         if let Some(folder) = self.folders.get_mut(video) {
-            folder.journal.append(edits.clone())?;
+            folder.journal.append(edits)?;
         }
-        for edit in &edits {
+        for edit in edits {
             apply(&mut self.labels, video, edit)?;
         }
         Ok(())

@@ -17,6 +17,7 @@
 
 mod check;
 mod config;
+mod config_reader;
 mod create;
 mod journal;
 mod label_files;
@@ -27,7 +28,7 @@ mod yaml;
 mod yaml_edit;
 
 pub use check::{Problem, Severity};
-pub use config::{Config, Cutoff, SnapshotIndex, VideoSet};
+pub use config::{Config, ConversionTables, Cutoff, SnapshotIndex, VideoSet};
 pub use create::{NewProject, Probe, VideoMode, today};
 pub use label_store::{LabelStore, PointEdit};
 pub use settings::Settings;

@@ -41,18 +41,32 @@ pub(super) fn set(text: &str, key: &str, value: &Value, order: &[&str]) -> Optio
 
 /// All comments, each from its `#` to the end of the line.
 fn comments(text: &str, root: &Node) -> Vec<String> {
+    comments_between(text, &[root], 0, text.len())
+}
+
+/// The comments in `start..end`, in which these values stand.
+fn comments_between(text: &str, nodes: &[&Node], start: usize, end: usize) -> Vec<String> {
     let mut leaves = Vec::new();
-    root.leaves(&mut leaves);
+    nodes.iter().for_each(|n| n.leaves(&mut leaves));
     let mut found = Vec::new();
-    let mut at = 0;
-    for end in leaves.iter().map(|n| (n.start, n.end)).chain([(text.len(), text.len())]) {
+    let mut at = start;
+    for (from, to) in leaves.iter().map(|n| (n.start, n.end)).chain([(end, end)]) {
         // Between scalars there is only structure, so every `#` there begins a comment.
-        if let Some(gap) = text.get(at..end.0) {
+        if let Some(gap) = text.get(at..from) {
             found.extend(gap.lines().filter_map(|l| l.find('#').map(|i| l[i..].trim_end().to_owned())));
         }
-        at = at.max(end.1);
+        at = at.max(to);
     }
     found
+}
+
+/// One item of a block list, or entry of a block map.
+struct Item {
+    start: usize,
+    end: usize,
+    value: Value,
+    comments: Vec<String>,
+    used: bool,
 }
 
 struct Editor<'t> {
@@ -68,27 +82,27 @@ impl Editor<'_> {
         if let Some(patches) = self.in_place(old, new, false) {
             return Some(patches);
         }
-        let flow = matches!(self.text.as_bytes().get(old.start), Some(b'[' | b'{'));
         match (&old.data, new) {
-            (_, Value::List(_) | Value::Map(_)) if flow => {
+            // An empty `[]` is no liking for brackets.
+            (_, Value::List(_) | Value::Map(_)) if old.flow && old.end - old.start > 2 => {
                 Some(vec![Patch { start: old.start, end: old.end, with: emit_flow(new) }])
             }
             (Data::List(items), Value::List(wanted)) if !items.is_empty() && !wanted.is_empty() => {
-                let old: Vec<_> = items.iter().map(|n| (n.start, n.end, n.value())).collect();
-                Some(vec![self.relist(&old, wanted, dashed)?])
+                let old = items.iter().map(|n| self.item(n, n, n.value())).collect();
+                Some(vec![self.relist(old, wanted, dashed)?])
             }
             (Data::Map(entries), Value::Map(wanted)) if !entries.is_empty() && !wanted.is_empty() => {
                 let pair = |k: &str, v: Value| Value::Map(vec![(k.to_owned(), v)]);
-                let old: Vec<_> = entries
+                let old = entries
                     .iter()
-                    .map(|(k, v)| (k.start, v.end, pair(k.text().unwrap_or_default(), v.value())))
+                    .map(|(k, v)| self.item(k, v, pair(k.text().unwrap_or_default(), v.value())))
                     .collect();
                 let wanted: Vec<_> = wanted.iter().map(|(k, v)| pair(k, v.clone())).collect();
                 let emit = |v: &Value, indent| match v {
                     Value::Map(e) => e.iter().flat_map(|(k, v)| emit_entry(k, v, indent)).collect(),
                     _ => Vec::new(),
                 };
-                Some(vec![self.relist(&old, &wanted, emit)?])
+                Some(vec![self.relist(old, &wanted, emit)?])
             }
             _ => {
                 // Another shape altogether: rewrite the value below its key; comments inside it stay as lines.
@@ -98,7 +112,7 @@ impl Editor<'_> {
                 lines[0].replace_range(..2, ""); // its own key and colon stay as they are
                 let indent = " ".repeat(self.indent(key.start));
                 let mut with = lines[0].clone();
-                for c in self.comments_within(old, start, line_end) {
+                for c in comments_between(self.text, &[old], start, line_end) {
                     with += &format!("{}{indent}{c}", self.newline);
                 }
                 for l in &lines[1..] {
@@ -111,7 +125,7 @@ impl Editor<'_> {
 
     /// Scalars replaced where they stand, when the shape stays the same.
     fn in_place(&self, old: &Node, new: &Value, in_flow: bool) -> Option<Vec<Patch>> {
-        let flow = in_flow || matches!(self.text.as_bytes().get(old.start), Some(b'[' | b'{'));
+        let flow = in_flow || old.flow;
         match (&old.data, new) {
             (Data::Scalar { .. }, Value::List(l)) if !l.is_empty() => None,
             (Data::Scalar { .. }, Value::Map(m)) if !m.is_empty() => None,
@@ -124,6 +138,12 @@ impl Editor<'_> {
                 Some(vec![Patch { start: old.start, end: old.end, with }])
             }
             (Data::List(items), Value::List(wanted)) if items.len() == wanted.len() => {
+                // A value that moved takes its comment along, which needs whole lines.
+                let moved =
+                    |(old, new): (&Node, &Value)| old.value() != *new && wanted.contains(&old.value());
+                if !flow && items.iter().zip(wanted).any(moved) {
+                    return None;
+                }
                 let all: Option<Vec<_>> =
                     items.iter().zip(wanted).map(|(o, n)| self.in_place(o, n, flow)).collect();
                 Some(all?.into_iter().flatten().collect())
@@ -142,49 +162,55 @@ impl Editor<'_> {
         }
     }
 
+    /// The lines from `first` to `last`, which are the same value in a list and key and value in a map.
+    fn item(&self, first: &Node, last: &Node, value: Value) -> Item {
+        let (start, end) = (self.line_start(first.start), self.line_end(last.end));
+        let comments = comments_between(self.text, &[first, last], start, end);
+        Item { start, end, value, comments, used: false }
+    }
+
     /// Rewrites the items of a block list or map: those that stay keep their lines, comments of those that go stay.
     fn relist(
         &self,
-        old: &[(usize, usize, Value)],
+        mut items: Vec<Item>,
         wanted: &[Value],
         emit: impl Fn(&Value, usize) -> Vec<String>,
     ) -> Option<Patch> {
-        let start = self.line_start(old.first()?.0);
-        let end = self.line_end(old.last()?.1);
-        let indent = self.indent(old.first()?.0);
-        // Each item with the comment lines above it, and its own lines.
-        let mut at = start;
-        let mut items = Vec::new();
-        for (from, to, value) in old {
-            let (from, to) = (self.line_start(*from), self.line_end(*to));
-            items.push((self.text.get(at..from)?, self.text.get(from..to)?, value, false));
-            at = self.past_newline(to);
-        }
+        let (start, end) = (items.first()?.start, items.last()?.end);
+        let indent = self.indent(start);
         let pad = " ".repeat(indent);
+        // The comment lines above each item, and its own lines.
+        let mut at = start;
+        let mut texts = Vec::new();
+        for item in &items {
+            texts.push((self.text.get(at..item.start)?, self.text.get(item.start..item.end)?));
+            at = self.past_newline(item.end);
+        }
         let mut lines: Vec<String> = Vec::new();
-        let lead = |lines: &mut Vec<String>, above: &str| lines.extend(above.lines().map(str::to_owned));
+        let keep = |lines: &mut Vec<String>, text: &str| lines.extend(text.lines().map(str::to_owned));
+        let remove = |lines: &mut Vec<String>, items: &mut [Item], i: usize| {
+            items[i].used = true;
+            keep(lines, texts[i].0);
+            lines.extend(items[i].comments.iter().map(|c| format!("{pad}{c}")));
+        };
         for (i, new) in wanted.iter().enumerate() {
-            let Some(j) = items.iter().position(|(_, _, v, used)| *v == new && !used) else {
+            let Some(j) = items.iter().position(|old| old.value == *new && !old.used) else {
                 lines.extend(emit(new, indent));
                 continue;
             };
             // What was removed before this item leaves its comments here.
             for k in 0..j {
-                let gone = !items[k].3 && !wanted[i..].contains(items[k].2);
-                if gone {
-                    items[k].3 = true;
-                    lead(&mut lines, items[k].0);
-                    lines.extend(own_comments(items[k].1).map(|c| format!("{pad}{c}")));
+                if !items[k].used && !wanted[i..].contains(&items[k].value) {
+                    remove(&mut lines, &mut items, k);
                 }
             }
-            items[j].3 = true;
-            lead(&mut lines, items[j].0);
-            lead(&mut lines, items[j].1);
+            items[j].used = true;
+            keep(&mut lines, texts[j].0);
+            keep(&mut lines, texts[j].1);
         }
-        for (above, body, _, used) in &items {
-            if !used {
-                lead(&mut lines, above);
-                lines.extend(own_comments(body).map(|c| format!("{pad}{c}")));
+        for k in 0..items.len() {
+            if !items[k].used {
+                remove(&mut lines, &mut items, k);
             }
         }
         Some(Patch { start, end, with: lines.join(self.newline) })
@@ -216,20 +242,6 @@ impl Editor<'_> {
         })
     }
 
-    fn comments_within(&self, old: &Node, start: usize, end: usize) -> Vec<String> {
-        let mut leaves = Vec::new();
-        old.leaves(&mut leaves);
-        let mut at = start;
-        let mut found = Vec::new();
-        for (from, to) in leaves.iter().map(|n| (n.start, n.end)).chain([(end, end)]) {
-            if let Some(gap) = self.text.get(at..from) {
-                found.extend(gap.lines().filter_map(|l| l.find('#').map(|i| l[i..].trim_end().to_owned())));
-            }
-            at = at.max(to);
-        }
-        found
-    }
-
     fn line_start(&self, at: usize) -> usize {
         self.text[..at].rfind('\n').map_or(0, |i| i + 1)
     }
@@ -248,12 +260,4 @@ impl Editor<'_> {
         let line = &self.text[self.line_start(at)..];
         line.len() - line.trim_start_matches(' ').len()
     }
-}
-
-/// The comments at the ends of an item's lines.
-fn own_comments(body: &str) -> impl Iterator<Item = String> + '_ {
-    body.lines().filter_map(|l| {
-        let at = if l.trim_start().starts_with('#') { l.find('#')? } else { l.find(" #")? + 1 };
-        Some(l[at..].trim_end().to_owned())
-    })
 }
