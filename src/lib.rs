@@ -22,6 +22,7 @@ pub mod error;
 pub mod files;
 pub mod picture;
 pub mod pose;
+pub mod synth;
 pub mod watch;
 
 pub use error::{Error, Kind, Result};
