@@ -18,6 +18,7 @@
 //! assert!((Keypoint::new(0.0, 3.0).distance(Keypoint::new(4.0, 0.0)) - 5.0).abs() < 1e-12);
 //! ```
 
+pub mod draw;
 pub mod error;
 pub mod files;
 pub mod picture;
