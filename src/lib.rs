@@ -19,6 +19,7 @@
 //! ```
 
 pub mod cli;
+pub mod draw;
 pub mod error;
 pub mod files;
 pub mod formats;
@@ -30,6 +31,7 @@ pub mod net;
 pub mod picture;
 pub mod pose;
 pub mod project;
+pub mod synth;
 #[cfg(all(feature = "torch", feature = "vision"))]
 pub mod train;
 #[cfg(feature = "video")]
