@@ -19,6 +19,8 @@
 //! ```
 
 pub mod cli;
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+pub mod demo;
 pub mod draw;
 pub mod error;
 pub mod files;
@@ -31,6 +33,7 @@ pub mod net;
 pub mod picture;
 pub mod pose;
 pub mod project;
+pub mod show;
 pub mod synth;
 #[cfg(all(feature = "torch", feature = "vision"))]
 pub mod train;

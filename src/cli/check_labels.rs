@@ -17,6 +17,9 @@ Examples:
 pub(super) struct Args {
     /// The project's folder or its config.yaml
     project: PathBuf,
+    /// Only look for mistakes; do not draw the labels into `labeled-data/<video>_labeled/`
+    #[arg(long)]
+    no_pictures: bool,
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {

@@ -13,12 +13,19 @@
 //! ```
 
 mod add_videos;
-#[cfg(all(feature = "torch", feature = "video", feature = "hdf5"))]
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod analyze;
 mod check_labels;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod evaluate;
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+mod demo;
+mod doctor;
+#[cfg(feature = "video")]
+mod extract_frames;
 mod new;
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+mod render;
 mod split;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod train;
@@ -64,12 +71,19 @@ enum Command {
     AddVideos(add_videos::Args),
     CheckLabels(check_labels::Args),
     Split(split::Args),
+    #[cfg(feature = "video")]
+    ExtractFrames(extract_frames::Args),
     #[cfg(all(feature = "torch", feature = "vision"))]
     Train(train::Args),
     #[cfg(all(feature = "torch", feature = "vision"))]
     Evaluate(evaluate::Args),
-    #[cfg(all(feature = "torch", feature = "video", feature = "hdf5"))]
+    #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
     Analyze(analyze::Args),
+    #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+    Render(render::Args),
+    #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+    Demo(demo::Args),
+    Doctor(doctor::Args),
 }
 
 impl Command {
@@ -79,12 +93,19 @@ impl Command {
             Self::AddVideos(args) => add_videos::run(args, terminal),
             Self::CheckLabels(args) => check_labels::run(args, terminal),
             Self::Split(args) => split::run(args, terminal),
+            #[cfg(feature = "video")]
+            Self::ExtractFrames(args) => extract_frames::run(args, terminal),
             #[cfg(all(feature = "torch", feature = "vision"))]
             Self::Train(args) => train::run(args, terminal),
             #[cfg(all(feature = "torch", feature = "vision"))]
             Self::Evaluate(args) => evaluate::run(args, terminal),
-            #[cfg(all(feature = "torch", feature = "video", feature = "hdf5"))]
+            #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
             Self::Analyze(args) => analyze::run(args, terminal),
+            #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+            Self::Render(args) => render::run(args, terminal),
+            #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+            Self::Demo(args) => demo::run(args, terminal),
+            Self::Doctor(args) => doctor::run(args, terminal),
         }
     }
 }

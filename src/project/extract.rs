@@ -96,7 +96,7 @@ fn one(
         Method::Uniform => frames::uniform(window, wish.count, wish.seed),
         #[cfg(feature = "vision")]
         Method::Kmeans => {
-            frames::kmeans(&mut reader, window, wish.count, wish.seed, &frames::KmeansOptions::default(), area, watch)?
+            frames::kmeans(&mut reader, window, wish.count, wish.seed, &frames::Options::default(), area, watch)?
         }
         #[cfg(not(feature = "vision"))]
         Method::Kmeans => {

@@ -19,6 +19,8 @@ mod check;
 mod config;
 mod config_reader;
 mod create;
+#[cfg(feature = "video")]
+mod extract;
 mod journal;
 mod label_files;
 mod label_store;
@@ -30,6 +32,8 @@ mod yaml_edit;
 pub use check::{Problem, Severity};
 pub use config::{Config, ConversionTables, Cutoff, SnapshotIndex, VideoSet};
 pub use create::{NewProject, Probe, VideoMode, today};
+#[cfg(feature = "video")]
+pub use extract::{Extracted, Extraction, Method, extract};
 pub use label_store::{LabelStore, PointEdit};
 pub use settings::Settings;
 pub use split::{Split, SplitRequest, Splits};
