@@ -20,7 +20,7 @@
 
 mod colour;
 mod overlay;
-//PLOT pub mod plot;
+pub mod plot;
 mod text;
 
 pub use colour::ColourMap;
