@@ -11,8 +11,9 @@ use std::f64::consts::PI;
 /// assert!(ColourMap::named("rainbo").unwrap_err().to_string().contains("rainbow"));
 /// # Ok::<(), limn::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ColourMap {
+    /// In `RULES`; the first, rainbow, is the default.
     entry: usize,
     reversed: bool,
 }
@@ -73,12 +74,6 @@ fn jet(x: f64) -> [f64; 3] {
 
 fn hsv(x: f64) -> [f64; 3] {
     [0.0, 2.0, 4.0].map(|shift| 2.0 - ((x * 6.0 - shift + 3.0).rem_euclid(6.0) - 3.0).abs())
-}
-
-impl Default for ColourMap {
-    fn default() -> Self {
-        Self { entry: 0, reversed: false }
-    }
 }
 
 impl ColourMap {

@@ -2,11 +2,10 @@
 
 use super::motion::{Posture, SPINE, Size, TAIL, Vertebra, half_width};
 use super::noise::{Noise, mix, smoothstep};
+use super::sheet::{Colour, Ellipse, Sheet, bilinear, dot, smooth_min, soften, unit3};
 use crate::pose::Keypoint;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-type Colour = [f32; 3];
 
 /// Colours of one animal, as linear reflectance.
 pub(super) struct Coat {
@@ -40,11 +39,11 @@ pub(super) struct Anatomy {
 // Along the body, and to the side, in body lengths.
 const EAR: (f64, f64) = (0.255, 0.098);
 const EAR_RADII: (f64, f64) = (0.066, 0.052);
-const HIP: (f64, f64) = (0.775, 0.118);
-const HIP_RADII: (f64, f64) = (0.112, 0.080);
+const HIP: (f64, f64) = (0.775, 0.115);
+const HIP_RADII: (f64, f64) = (0.115, 0.078);
 const SHOULDER: f64 = 0.43;
 /// How far the fur reaches over the root of the tail.
-const RUMP: f64 = 0.028;
+const RUMP: f64 = 0.034;
 
 impl Animal {
     pub(super) fn new(seed: u64, small_side: f64) -> Self {
@@ -68,7 +67,7 @@ impl Animal {
             skin: [0.42, 0.27, 0.24],
             nose: [0.36, 0.20, 0.18],
             tail: [0.205 * pink, 0.150 * pink, 0.140 * pink],
-            mark: [0.150, 0.118, 0.080],
+            mark: [0.300, 0.245, 0.180],
             shading: 1.0,
         };
         let size =
@@ -133,7 +132,12 @@ impl Animal {
         let unit = l / 88.0; // the look was tuned on an animal of 88 pixels
         let w = l * self.size.stout as f32;
         let soft = 0.62 + 0.5 * posture.smear as f32;
-        let mut sheet = Sheet::around(&a, 0.36 * l, width, height);
+        let mut sheet = Sheet::around(
+            a.spine.iter().map(|v| v.at).chain(a.tail.iter().copied()),
+            0.36 * l,
+            width,
+            height,
+        );
         sheet.take(ground, width);
         let (cols, rows) = (sheet.width, sheet.height);
         let n = cols * rows;
@@ -255,7 +259,7 @@ impl Animal {
             sheet.blend(at, self.coat.tail.map(|c| c * f), *cover);
         }
 
-        self.fur(&mut sheet, &form, [&high, &open], &body, towards, unit);
+        self.fur(&mut sheet, &a, &form, [&body, &high, &open], towards, unit);
         self.face(&mut sheet, &a, towards, soft, unit);
         sheet.defocus(if shade > 0.0 { 0.11 } else { 0.0 });
         sheet
@@ -329,9 +333,9 @@ impl Animal {
     fn fur(
         &self,
         sheet: &mut Sheet,
+        a: &Anatomy,
         form: &[Form],
-        [high, open]: [&[f32]; 2],
-        body: &[f32],
+        [body, high, open]: [&[f32]; 3],
         towards: [f32; 3],
         unit: f32,
     ) {
@@ -340,6 +344,7 @@ impl Animal {
         let shade = self.coat.shading;
         let half = unit3([towards[0], towards[1], towards[2] + 1.0]);
         let (scale, noise) = (1.0 / unit, &self.noise);
+        let hips = [a.points[4], a.points[5]].map(|p| p.map(|v| v as f32));
         for y in 0..rows {
             for x in 0..cols {
                 let at = y * cols + x;
@@ -371,15 +376,19 @@ impl Animal {
                 // The back is darker than the flanks, the crest darkest.
                 let u = (f.side / (half_width(f.s) * w)).abs().min(1.0);
                 let back = mix(0.80, 1.30, smoothstep(0.05, 0.95, u));
-                let ridge = 1.0 - 0.20 * (-(side / 3.0).powi(2)).exp();
+                let ridge = 1.0 - 0.20 * (-(side / 3.0).powi(2)).exp() * smoothstep(0.92, 0.75, f.s);
                 let hollow = 1.0 + 0.42 * open[at];
-                let albedo = (1.0 + 0.20 * strand + 0.22 * tuft) * back;
+                // Fur is stretched thin over the haunches.
+                let place = [(sheet.x + x) as f32 + 0.5, (sheet.y + y) as f32 + 0.5];
+                let thin = hips.map(|h| (place[0] - h[0]).powi(2) + (place[1] - h[1]).powi(2));
+                let thin = (-thin[0].min(thin[1]) / (0.0028 * w * w)).exp();
+                let albedo = (1.0 + 0.20 * strand + 0.22 * tuft) * back * (1.0 + 0.75 * thin);
                 let gloss = self.coat.sheen * sheen * (0.8 + 0.34 * strand + 0.30 * tuft).max(0.0);
                 let light = (1.15 * lit + sky) * hollow * ridge;
                 let gloss = gloss * hollow * ridge;
                 // Labs bleach a dot of fur to tell cage mates apart; this one sits between the shoulder blades.
                 let (da, ds) = (long - SHOULDER as f32 * l * scale, side);
-                let mark = 0.62 * (-(da * da + ds * ds) / 7.0).exp() * (1.0 + 0.5 * strand);
+                let mark = 0.70 * (-(da * da + ds * ds) / 8.0).exp() * (1.0 + 0.3 * strand);
                 let fur: Colour = std::array::from_fn(|k| mix(self.coat.fur[k], self.coat.mark[k], mark));
                 let colour = fur.map(|c| mix(c, (c * albedo * light + gloss).max(0.004), shade));
                 sheet.blend(at, colour, body[at]);
@@ -471,133 +480,6 @@ struct Form {
     front: [f32; 2],
 }
 
-struct Ellipse {
-    at: [f32; 2],
-    axis: [f32; 2],
-    a: f32,
-    b: f32,
-}
-
-impl Ellipse {
-    fn new(at: [f64; 2], front: [f64; 2], turn: f64, radii: (f64, f64), scale: f32) -> Self {
-        // A positive turn goes to the animal's left.
-        let (s, c) = (-turn).sin_cos();
-        let axis = [(front[0] * c - front[1] * s) as f32, (front[0] * s + front[1] * c) as f32];
-        let at = at.map(|v| v as f32);
-        Self { at, axis, a: radii.0 as f32 * scale, b: radii.1 as f32 * scale }
-    }
-
-    fn reach(&self) -> f32 {
-        self.a.max(self.b) + 1.0
-    }
-
-    /// 0 at the centre, 1 on the outline.
-    #[inline]
-    fn level(&self, x: f32, y: f32) -> f32 {
-        let (dx, dy) = (x - self.at[0], y - self.at[1]);
-        let u = (dx * self.axis[0] + dy * self.axis[1]) / self.a;
-        let v = (dy * self.axis[0] - dx * self.axis[1]) / self.b;
-        (u * u + v * v).sqrt()
-    }
-}
-
-/// A cut-out of the frame in linear light.
-pub(super) struct Sheet {
-    pub(super) x: usize,
-    pub(super) y: usize,
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) rgb: Vec<f32>,
-}
-
-impl Sheet {
-    fn around(a: &Anatomy, margin: f32, width: usize, height: usize) -> Self {
-        let all = a.spine.iter().map(|v| v.at).chain(a.tail.iter().copied());
-        let mut low = [f64::INFINITY; 2];
-        let mut high = [f64::NEG_INFINITY; 2];
-        for p in all {
-            for k in 0..2 {
-                low[k] = low[k].min(p[k]);
-                high[k] = high[k].max(p[k]);
-            }
-        }
-        let start = |v: f64, limit: usize| (v - f64::from(margin)).floor().clamp(0.0, limit as f64) as usize;
-        let end = |v: f64, limit: usize| (v + f64::from(margin)).ceil().clamp(0.0, limit as f64) as usize;
-        let (x, y) = (start(low[0], width), start(low[1], height));
-        let (w, h) = (end(high[0], width).saturating_sub(x), end(high[1], height).saturating_sub(y));
-        Self { x, y, width: w, height: h, rgb: vec![0.0; w * h * 3] }
-    }
-
-    fn take(&mut self, ground: &[f32], width: usize) {
-        for (j, row) in self.rgb.chunks_exact_mut((self.width * 3).max(1)).enumerate() {
-            let from = ((self.y + j) * width + self.x) * 3;
-            row.copy_from_slice(&ground[from..from + row.len()]);
-        }
-    }
-
-    /// Calls `f(x, y, index)` with the centre of every pixel within `reach` of the box of two points.
-    #[inline]
-    fn each(&mut self, p: [f32; 2], q: [f32; 2], reach: f32, mut f: impl FnMut(f32, f32, usize, &mut Self)) {
-        let span = |a: f32, b: f32, from: usize, size: usize| {
-            let low = (a.min(b) - reach - from as f32).floor().clamp(0.0, size as f32) as usize;
-            let high = (a.max(b) + reach - from as f32).ceil().clamp(0.0, size as f32) as usize;
-            low..high.max(low)
-        };
-        let columns = span(p[0], q[0], self.x, self.width);
-        for j in span(p[1], q[1], self.y, self.height) {
-            for i in columns.clone() {
-                let (x, y) = ((self.x + i) as f32 + 0.5, (self.y + j) as f32 + 0.5);
-                f(x, y, j * self.width + i, self);
-            }
-        }
-    }
-
-    #[inline]
-    fn blend(&mut self, at: usize, colour: Colour, cover: f32) {
-        for (v, c) in self.rgb[at * 3..at * 3 + 3].iter_mut().zip(colour) {
-            *v += (c - *v) * cover;
-        }
-    }
-
-    #[inline]
-    fn add(&mut self, at: usize, light: f32) {
-        self.rgb[at * 3..at * 3 + 3].iter_mut().for_each(|v| *v += light);
-    }
-
-    fn hair(&mut self, from: [f64; 2], to: [f64; 2], colour: Colour, strength: f32) {
-        let (p, q) = (from.map(|v| v as f32), to.map(|v| v as f32));
-        let (dx, dy) = (q[0] - p[0], q[1] - p[1]);
-        let inverse = 1.0 / (dx * dx + dy * dy).max(1e-9);
-        self.each(p, q, 2.0, |x, y, at, sheet| {
-            let (ex, ey) = (x - p[0], y - p[1]);
-            let t = ((ex * dx + ey * dy) * inverse).clamp(0.0, 1.0);
-            let d = (ex - t * dx).hypot(ey - t * dy);
-            sheet.blend(at, colour, strength * (1.0 - 0.8 * t) * (1.0 - d).max(0.0));
-        });
-    }
-
-    /// The lens is not quite sharp: each pixel leaks `leak` to either neighbour.
-    fn defocus(&mut self, leak: f32) {
-        if leak <= 0.0 || self.width < 3 || self.height < 3 {
-            return;
-        }
-        let row = self.width * 3;
-        let keep = 1.0 - 2.0 * leak;
-        let source = self.rgb.clone();
-        for (to, from) in self.rgb.chunks_exact_mut(row).zip(source.chunks_exact(row)) {
-            for i in 3..row - 3 {
-                to[i] = keep * from[i] + leak * (from[i - 3] + from[i + 3]);
-            }
-        }
-        let source = self.rgb.clone();
-        for j in 1..self.height - 1 {
-            for i in j * row..(j + 1) * row {
-                self.rgb[i] = keep * source[i] + leak * (source[i - row] + source[i + row]);
-            }
-        }
-    }
-}
-
 /// A curve through all nodes, four pieces between each two.
 fn smooth_line(nodes: &[[f64; 2]; TAIL + 1]) -> Vec<[f64; 2]> {
     let mut out = Vec::with_capacity(TAIL * 4 + 1);
@@ -615,78 +497,4 @@ fn smooth_line(nodes: &[[f64; 2]; TAIL + 1]) -> Vec<[f64; 2]> {
     }
     out.push(nodes[TAIL]);
     out
-}
-
-fn smooth_min(a: f32, b: f32, k: f32) -> f32 {
-    let h = (0.5 + 0.5 * (b - a) / k).clamp(0.0, 1.0);
-    mix(b, a, h) - k * h * (1.0 - h)
-}
-
-/// Two box blurs of about `radius` pixels in each direction.
-fn soften(field: &mut [f32], cols: usize, rows: usize, radius: f32) {
-    let r = radius.round().max(1.0) as usize;
-    let mut line = vec![0.0f32; cols.max(rows)];
-    for _ in 0..2 {
-        for j in 0..rows {
-            box_blur(&mut field[j * cols..(j + 1) * cols], &mut line, r);
-        }
-        // Down the columns a whole row at a time, which the cache likes.
-        let source = field.to_vec();
-        let mut sum = vec![0.0f32; cols];
-        let share = 1.0 / (2 * r + 1) as f32;
-        for j in 0..rows + r {
-            if j < rows {
-                for (s, v) in sum.iter_mut().zip(&source[j * cols..]) {
-                    *s += v;
-                }
-            }
-            if j > 2 * r {
-                for (s, v) in sum.iter_mut().zip(&source[(j - 2 * r - 1) * cols..]) {
-                    *s -= v;
-                }
-            }
-            if j >= r {
-                for (f, s) in field[(j - r) * cols..(j - r + 1) * cols].iter_mut().zip(&sum) {
-                    *f = (s * share).max(0.0);
-                }
-            }
-        }
-    }
-}
-
-fn box_blur(values: &mut [f32], copy: &mut [f32], r: usize) {
-    let n = values.len();
-    copy[..n].copy_from_slice(values);
-    let share = 1.0 / (2 * r + 1) as f32;
-    let mut sum = 0.0;
-    for i in 0..n + r {
-        if i < n {
-            sum += copy[i];
-        }
-        if i > 2 * r {
-            sum -= copy[i - 2 * r - 1];
-        }
-        if i >= r {
-            values[i - r] = (sum * share).max(0.0);
-        }
-    }
-}
-
-fn bilinear(field: &[f32], cols: usize, rows: usize, x: f32, y: f32) -> f32 {
-    let (fx, fy) = (x.floor(), y.floor());
-    if fx < 0.0 || fy < 0.0 || fx as usize + 1 >= cols || fy as usize + 1 >= rows {
-        return 0.0;
-    }
-    let (u, v, at) = (x - fx, y - fy, fy as usize * cols + fx as usize);
-    let top = mix(field[at], field[at + 1], u);
-    mix(top, mix(field[at + cols], field[at + cols + 1], u), v)
-}
-
-fn unit3(v: [f32; 3]) -> [f32; 3] {
-    let n = dot(v, v).sqrt().max(1e-9);
-    v.map(|c| c / n)
-}
-
-fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }

@@ -21,6 +21,7 @@ mod animal;
 mod arena;
 mod motion;
 mod noise;
+mod sheet;
 
 use crate::error::{Error, Kind, Result};
 use crate::picture::Picture;
@@ -179,13 +180,12 @@ impl Scene {
             }
             let start = scramble(self.spec.seed ^ ((frame as u64) << 20) ^ y as u64) as usize;
             let grain = &self.grain[start % (GRAIN - width * 3 + 1)..][..width * 3];
-            for x in 0..width {
-                for k in 0..3 {
-                    let i = x * 3 + k;
-                    // Casts saturate, which is what a sensor does.
-                    let at = ((linear[i] * gain[x]) as usize).min(CURVE - 1);
-                    out[i] = (self.curve[at] + grain[i] + 0.5) as u8;
-                }
+            for (light, gain) in linear.chunks_exact_mut(3).zip(&gain) {
+                light.iter_mut().for_each(|v| *v *= gain);
+            }
+            for ((to, light), grain) in out.iter_mut().zip(&linear).zip(grain) {
+                // Casts saturate, which is what a sensor does.
+                *to = (self.curve[(*light as usize).min(CURVE - 1)] + grain + 0.5) as u8;
             }
         }
         picture

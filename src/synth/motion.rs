@@ -73,10 +73,10 @@ pub(super) fn half_width(s: f32) -> f32 {
         (0.56, 0.170),
         (0.66, 0.184),
         (0.75, 0.186),
-        (0.83, 0.166),
-        (0.90, 0.118),
-        (0.95, 0.072),
-        (0.98, 0.046),
+        (0.83, 0.169),
+        (0.90, 0.131),
+        (0.95, 0.084),
+        (0.98, 0.050),
         (1.0, 0.032),
     ];
     const FINE: usize = 128;
@@ -116,9 +116,9 @@ impl Posture {
         let mut spine = [Vertebra { at: [0.0; 2], front: [1.0, 0.0] }; SPINE + 1];
         let mut at = [0.0; 2];
         let mut anchor = [0.0; 2];
-        for i in 0..=SPINE {
+        for (i, vertebra) in spine.iter_mut().enumerate() {
             let s = i as f64 / SPINE as f64;
-            spine[i] = Vertebra { at, front: direction(s) };
+            *vertebra = Vertebra { at, front: direction(s) };
             if (s - ANCHOR).abs() < 0.5 / SPINE as f64 {
                 anchor = at;
             }

@@ -39,7 +39,7 @@ impl Noise {
     }
 }
 
-/// 0 below `a`, 1 above `b`, smooth between.
+/// 0 at `a` and before it, 1 at `b` and beyond it, smooth between.
 #[inline]
 pub(super) fn smoothstep(a: f32, b: f32, x: f32) -> f32 {
     let t = ((x - a) / (b - a)).clamp(0.0, 1.0);

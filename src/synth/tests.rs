@@ -17,7 +17,7 @@ fn bare(seed: u64) -> Scene {
     s
 }
 
-fn sheet(s: &Scene, frame: usize) -> animal::Sheet {
+fn sheet(s: &Scene, frame: usize) -> sheet::Sheet {
     s.animal.paint(s.posture(frame), s.arena.light.towards, &s.arena.ground, 480, 360)
 }
 

@@ -15,6 +15,10 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
+mod curves;
+
+pub use curves::{PartError, Progress, learning_curve, part_errors};
+
 use super::overlay::Style;
 use crate::error::{Error, Kind, Result};
 use crate::picture::Picture;
@@ -55,37 +59,13 @@ impl Default for PlotStyle {
     }
 }
 
-/// One row of a training's log. Errors are mean distances in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Progress {
-    /// Optimiser steps so far.
-    pub step: f64,
-    /// Training loss, when measured here.
-    pub loss: Option<f64>,
-    /// Error on training pictures, when measured here.
-    pub train_px: Option<f64>,
-    /// Error on test pictures, when measured here.
-    pub test_px: Option<f64>,
-}
-
-/// Mean error of one body part in pixels.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PartError {
-    /// The body part.
-    pub name: String,
-    /// On training pictures.
-    pub train: Option<f64>,
-    /// On test pictures.
-    pub test: Option<f64>,
-}
-
+/// One coordinate of a place.
+type Pick = fn(Keypoint) -> f64;
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 const DARK: RGBColor = RGBColor(60, 60, 66);
 const GRID: RGBColor = RGBColor(228, 228, 232);
-const BLUE_LINE: RGBColor = RGBColor(31, 119, 180);
-const ORANGE_LINE: RGBColor = RGBColor(255, 127, 14);
 
 fn failed(e: impl std::fmt::Display) -> Error {
     Error::new(Kind::Format, format!("the plot cannot be drawn: {e}")).mend("choose a larger plot")
@@ -127,7 +107,7 @@ fn canvas(style: &PlotStyle, draw: impl FnOnce(&Area) -> Result<()>) -> Result<P
 /// Splits off a column on the right that names the entries.
 fn legend<'a>(area: &Area<'a>, entries: &[(String, RGBColor)]) -> Result<Area<'a>> {
     let (width, height) = area.dim_in_pixel();
-    let longest = entries.iter().map(|(n, _)| super::text_width(n, 16.0)).fold(0.0, f64::max) as u32;
+    let longest = entries.iter().map(|(n, _)| crate::draw::text_width(n, 16.0)).fold(0.0, f64::max) as u32;
     let column = (longest + 46).min(width / 3);
     let (rest, side) = area.split_horizontally(width - column);
     let row = ((f64::from(height) - 30.0) / entries.len().max(1) as f64).clamp(6.0, 22.0);
@@ -185,7 +165,7 @@ fn number(v: f64) -> String {
     let size = v.abs();
     if size < 1e-9 {
         "0".into()
-    } else if size >= 1e6 || size < 1e-3 {
+    } else if !(1e-3..1e6).contains(&size) {
         format!("{v:.1e}")
     } else {
         let text = format!("{v:.3}");
@@ -285,11 +265,13 @@ fn thin(count: usize, columns: usize, value: impl Fn(usize) -> Option<f64>) -> V
 }
 
 fn draw_runs(chart: &mut Chart, runs: Vec<Vec<(f64, f64)>>, unit: f64, colour: RGBAColor) -> Result<()> {
+    // Dense lines fill the plot anyway, and thin ones are quick.
+    let width = if runs.iter().map(Vec::len).sum::<usize>() < 2000 { 2 } else { 1 };
     for run in runs {
         let run: Vec<_> = run.into_iter().map(|(f, v)| (f * unit, v)).collect();
         match run.as_slice() {
             [one] => chart.draw_series([Circle::new(*one, 1, colour.filled())]).map(|_| ()),
-            _ => chart.draw_series(LineSeries::new(run, colour.stroke_width(1))).map(|_| ()),
+            _ => chart.draw_series(LineSeries::new(run, colour.stroke_width(width))).map(|_| ()),
         }
         .map_err(failed)?;
     }
@@ -302,7 +284,7 @@ fn draw_runs(chart: &mut Chart, runs: Vec<Vec<(f64, f64)>>, unit: f64, colour: R
 /// [`Kind::Usage`] when the plot is too small; as are those of all functions here.
 pub fn trajectory(tracks: &Tracks, style: &PlotStyle) -> Result<Picture> {
     let parts = tracks.skeleton.points();
-    let all = |pick: fn(Keypoint) -> f64| {
+    let all = |pick: Pick| {
         span(
             (0..tracks.frames())
                 .flat_map(move |f| (0..parts).filter_map(move |i| sure(tracks, f, i, style)).map(pick)),
@@ -323,13 +305,7 @@ pub fn trajectory(tracks: &Tracks, style: &PlotStyle) -> Result<Picture> {
         let mut chart = axes(&area, x.clone(), y.end..y.start, "x (pixels)", "y (pixels)", &|v| number(*v))?;
         for i in 0..parts {
             let colour = rgb(style.marks.colour(&tracks.skeleton, i)).mix(0.55);
-            for run in paths(tracks, i, style, 0.7 / scale) {
-                match run.as_slice() {
-                    [one] => chart.draw_series([Circle::new(*one, 1, colour.filled())]).map(|_| ()),
-                    _ => chart.draw_series(LineSeries::new(run, colour.stroke_width(1))).map(|_| ()),
-                }
-                .map_err(failed)?;
-            }
+            draw_runs(&mut chart, paths(tracks, i, style, 0.7 / scale), 1.0, colour)?;
         }
         Ok(())
     })
@@ -342,13 +318,11 @@ fn paths(tracks: &Tracks, point: usize, style: &PlotStyle, step: f64) -> Vec<Vec
     for frame in 0..tracks.frames() {
         let Some(run) = runs.last_mut() else { break };
         match sure(tracks, frame, point, style) {
-            Some(p) => {
-                if run.last().is_none_or(|l| p.distance(Keypoint::new(l.0, l.1)) >= step) {
-                    run.push((p.x, p.y));
-                }
+            Some(p) if run.last().is_none_or(|l| p.distance(Keypoint::new(l.0, l.1)) >= step) => {
+                run.push((p.x, p.y));
             }
             None if !run.is_empty() => runs.push(Vec::new()),
-            None => {}
+            _ => {}
         }
     }
     runs.retain(|r| !r.is_empty());
@@ -374,8 +348,8 @@ pub fn traces(tracks: &Tracks, style: &PlotStyle) -> Result<Picture> {
     canvas(style, |area| {
         let area = legend(area, &entries(&tracks.skeleton, style))?;
         let panels = area.split_evenly((2, 1));
-        let picks: [(fn(Keypoint) -> f64, &str); 2] = [(|p| p.x, "x (pixels)"), (|p| p.y, "y (pixels)")];
-        for (panel, (pick, name)) in panels.iter().zip(picks) {
+        let (x, y): (Pick, Pick) = (|p| p.x, |p| p.y);
+        for (panel, (pick, name)) in panels.iter().zip([(x, "x (pixels)"), (y, "y (pixels)")]) {
             let series =
                 |i: usize| thin(tracks.frames(), style.width, |f| sure(tracks, f, i, style).map(pick));
             time_panel(panel, tracks, style, (unit, label), name, None, &series)?;
@@ -485,220 +459,5 @@ pub fn poses(tracks: &Tracks, style: &PlotStyle) -> Result<[(&'static str, Pictu
     ])
 }
 
-/// Loss (above, logarithmic) and errors in pixels (below) against the step of training.
-///
-/// # Errors
-/// As [`trajectory`].
-pub fn learning_curve(rows: &[Progress], style: &PlotStyle) -> Result<Picture> {
-    let column = |pick: fn(&Progress) -> Option<f64>| -> Vec<(f64, f64)> {
-        let found: Vec<_> = rows
-            .iter()
-            .filter_map(|r| Some((r.step, pick(r)?)))
-            .filter(|(s, v)| s.is_finite() && v.is_finite())
-            .collect();
-        // Single steps are noisy; a long log shows the mean of each pixel column.
-        let per = found.len().div_ceil(style.width.max(1)).max(1);
-        found
-            .chunks(per)
-            .map(|c| {
-                let n = c.len() as f64;
-                (c.iter().map(|p| p.0).sum::<f64>() / n, c.iter().map(|p| p.1).sum::<f64>() / n)
-            })
-            .collect()
-    };
-    let loss: Vec<_> =
-        column(|r| r.loss).into_iter().filter(|p| p.1 > 0.0).map(|(s, v)| (s, v.log10())).collect();
-    let (train, test) = (column(|r| r.train_px), column(|r| r.test_px));
-    let steps = rows.iter().map(|r| r.step).filter(|s| s.is_finite()).fold(1.0, f64::max);
-    let both = || train.iter().chain(&test).map(|p| p.1);
-    canvas(style, |area| {
-        let names = [("loss", DARK), ("train error", BLUE_LINE), ("test error", ORANGE_LINE)];
-        let area = legend(area, &names.map(|(n, c)| (n.to_owned(), c)))?;
-        let panels = area.split_evenly((2, 1));
-        let [above, below] = panels.as_slice() else { return Ok(()) };
-        let power = |v: &f64| format!("{:.2e}", 10f64.powf(*v));
-        let mut chart = axes(above, 0.0..steps, span(loss.iter().map(|p| p.1)), "step", "loss", &power)?;
-        draw_runs(&mut chart, vec![loss.clone()], 1.0, DARK.mix(0.9))?;
-        let y = 0.0..span(both()).end.max(1e-3);
-        let mut chart = axes(below, 0.0..steps, y, "step", "mean error (pixels)", &|v| number(*v))?;
-        for (series, colour) in [(&train, BLUE_LINE), (&test, ORANGE_LINE)] {
-            let line = LineSeries::new(series.iter().copied(), colour.stroke_width(2));
-            chart.draw_series(line).map_err(failed)?;
-            if series.len() < 120 {
-                let dots = series.iter().map(|p| Circle::new(*p, 4, colour.filled()));
-                chart.draw_series(dots).map_err(failed)?;
-            }
-        }
-        Ok(())
-    })
-}
-
-/// Mean error of each body part in pixels, training and test beside each other.
-///
-/// # Errors
-/// As [`trajectory`].
-pub fn part_errors(parts: &[PartError], style: &PlotStyle) -> Result<Picture> {
-    let good = |v: Option<f64>| v.filter(|v| v.is_finite() && *v >= 0.0);
-    let most = parts.iter().flat_map(|p| [good(p.train), good(p.test)]).flatten().fold(0.0, f64::max);
-    let most = if most > 0.0 { most * 1.12 } else { 1.0 };
-    canvas(style, |area| {
-        let names = [("train", BLUE_LINE), ("test", ORANGE_LINE)].map(|(n, c)| (n.to_owned(), c));
-        let area = legend(area, &names)?;
-        let (width, height) = area.dim_in_pixel();
-        let row = (f64::from(height) - 64.0) / parts.len().max(1) as f64;
-        let size = (row * 0.5).clamp(5.0, 16.0);
-        let longest = parts.iter().map(|p| super::text_width(&p.name, size)).fold(0.0, f64::max);
-        let (left, right) = area.split_horizontally(((longest as u32) + 24).min(width / 2));
-        let mut chart = ChartBuilder::on(&right)
-            .margin(8)
-            .margin_right(20)
-            .x_label_area_size(48)
-            .build_cartesian_2d(0.0..most, 0.0..parts.len().max(1) as f64)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .disable_y_mesh()
-            .axis_style(RGBColor(150, 150, 155))
-            .label_style(("sans-serif", 15).into_font().color(&DARK))
-            .axis_desc_style(("sans-serif", 17).into_font().color(&DARK))
-            .x_desc("mean error (pixels)")
-            .x_label_formatter(&|v| number(*v))
-            .draw()
-            .map_err(failed)?;
-        for (i, part) in parts.iter().enumerate() {
-            let base = (parts.len() - 1 - i) as f64; // the first on top
-            for (value, colour, from) in [(part.train, BLUE_LINE, 0.52), (part.test, ORANGE_LINE, 0.16)] {
-                if let Some(v) = good(value) {
-                    let corners = [(0.0, base + from), (v, base + from + 0.32)];
-                    chart.draw_series([Rectangle::new(corners, colour.filled())]).map_err(failed)?;
-                    if row > 18.0 {
-                        let font = ("sans-serif", (row * 0.28).clamp(9.0, 14.0)).into_font().color(&DARK);
-                        let place = EmptyElement::at((v, base + from + 0.16))
-                            + Text::new(format!("{v:.2}"), (4, -(row * 0.14).clamp(4.0, 7.0) as i32), font);
-                        chart.draw_series([place]).map_err(failed)?;
-                    }
-                }
-            }
-            let y = 8.0 + row * (i as f64 + 0.5) - size * 0.5;
-            let x = (f64::from(left.dim_in_pixel().0) - super::text_width(&part.name, size) - 2.0).max(0.0);
-            let words = Text::new(
-                part.name.clone(),
-                (x as i32, y as i32),
-                ("sans-serif", size).into_font().color(&DARK),
-            );
-            left.draw(&words).map_err(failed)?;
-        }
-        Ok(())
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn walk(frames: usize) -> Tracks {
-        let mut t = Tracks::new(Skeleton::single(["snout", "tailbase"]), frames);
-        for f in 0..frames {
-            let a = f as f64 / 40.0;
-            let likelihood = if f % 97 == 0 { 0.1 } else { 0.97 };
-            t.set(f, 0, Keypoint::new(200.0 + 90.0 * a.cos(), 150.0 + 80.0 * (1.3 * a).sin()), likelihood);
-            if f % 50 > 3 {
-                t.set(f, 1, Keypoint::new(230.0 + 90.0 * a.cos(), 160.0 + 80.0 * (1.3 * a).sin()), 0.9);
-            }
-        }
-        t
-    }
-
-    /// How many pixels have exactly or nearly the colour.
-    fn ink(p: &Picture, colour: [u8; 3]) -> usize {
-        p.rgb().chunks_exact(3).filter(|c| c.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 40)).count()
-    }
-
-    #[test]
-    fn every_plot_shows_every_part() {
-        let tracks = walk(900);
-        let style = PlotStyle {
-            width: 640,
-            height: 400,
-            fps: Some(30.0),
-            frame: Some((400, 300)),
-            title: "video m1".into(),
-            ..PlotStyle::default()
-        };
-        for (name, picture) in poses(&tracks, &style).unwrap() {
-            let chart =
-                (0..400 * 500).map(|i| picture.get(i % 500, i / 500)).filter(|c| *c != [255; 3]).count();
-            assert!(chart > 2000, "{name} is nearly blank");
-            for i in 0..2 {
-                let found = ink(&picture, style.marks.colour(&tracks.skeleton, i));
-                assert!(found > 100, "{name}: part {i} has {found} pixels");
-            }
-        }
-    }
-
-    #[test]
-    fn curves_and_errors() {
-        let rows: Vec<_> = (0..5000)
-            .map(|i| Progress {
-                step: f64::from(i),
-                loss: Some(0.5 / f64::from(i + 1)),
-                train_px: (i % 500 == 0).then(|| 2.0 + 100.0 / f64::from(i + 10)),
-                test_px: (i % 500 == 0).then(|| 3.0 + 120.0 / f64::from(i + 10)),
-            })
-            .collect();
-        let p = learning_curve(&rows, &PlotStyle::default()).unwrap();
-        assert!(ink(&p, [31, 119, 180]) > 300 && ink(&p, [255, 127, 14]) > 300);
-        let parts = [("snout", 1.0), ("a long name", 4.0), ("tail", f64::NAN)].map(|(name, v)| PartError {
-            name: name.into(),
-            train: Some(v),
-            test: Some(2.0 * v),
-        });
-        let p = part_errors(&parts, &PlotStyle::default()).unwrap();
-        let (blue, orange) = (ink(&p, [31, 119, 180]), ink(&p, [255, 127, 14]));
-        assert!(blue > 5000 && (1.7..2.3).contains(&(orange as f64 / blue as f64)), "{blue} {orange}");
-    }
-
-    #[test]
-    fn nothing_and_oddities_are_safe() {
-        let style = PlotStyle { width: 320, height: 200, ..PlotStyle::default() };
-        let mut odd = Tracks::new(Skeleton::single(["a"]), 3);
-        odd.set(0, 0, Keypoint::new(f64::INFINITY, 1.0), 1.0);
-        odd.set(1, 0, Keypoint::new(-1e30, 1e30), f64::NAN);
-        odd.set(2, 0, Keypoint::new(-1e30, 1e30), 1.0);
-        for tracks in [
-            odd,
-            Tracks::new(Skeleton::default(), 0),
-            Tracks::new(Skeleton::single(["a"]), 0),
-            Tracks::new(Skeleton::single(["a"]), 1),
-            Tracks::new(Skeleton::single((0..60).map(|i| format!("part {i}"))), 4),
-        ] {
-            poses(&tracks, &style).unwrap();
-        }
-        learning_curve(&[], &style).unwrap();
-        let nan = Progress { step: f64::NAN, loss: Some(0.0), train_px: Some(f64::INFINITY), test_px: None };
-        learning_curve(&[nan], &style).unwrap();
-        part_errors(&[], &style).unwrap();
-        let small = PlotStyle { width: 3, ..style };
-        assert_eq!(part_errors(&[], &small).err().map(|e| e.kind()), Some(Kind::Usage));
-    }
-
-    #[test]
-    fn thinning_keeps_extremes_and_gaps() {
-        let n = 100_000;
-        let runs = thin(n, 1000, |f| match f {
-            40_000..50_000 => None,
-            70_001 => Some(99.0),
-            _ => Some((f % 7) as f64),
-        });
-        assert_eq!(runs.len(), 2);
-        let kept: usize = runs.iter().map(Vec::len).sum();
-        assert!(kept <= 4000, "{kept}");
-        assert!(runs[1].contains(&(70_001.0, 99.0)));
-        assert!(runs[0].iter().any(|p| p.1 == 0.0) && runs[0].iter().any(|p| p.1 == 6.0));
-        assert!(runs.iter().flatten().all(|p| !(40_000.0..50_000.0).contains(&p.0)));
-        let flicker = thin(n, 1000, |f| (f % 2 == 0).then_some(1.0));
-        assert!(flicker.len() <= 8000);
-    }
-}
+mod tests;
