@@ -113,17 +113,25 @@ pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Wat
         watch.note(&format!("{}: already analyzed with this model (--force does it again)", video.display()));
         return Ok(Analysis { skipped: true, missing: old.missing, device: old.device, ..done });
     }
+    if request.batch == Some(0) {
+        return Err(
+            Error::new(Kind::Usage, "a batch of 0 frames is none").mend("give --batch a number above 0")
+        );
+    }
+    files::must_be_writable(&out)?; // better heard now than after hours
     let clock = Instant::now();
     let (tracks, missing) = track(engine, &index, request, watch)?;
     meta.missing = missing.len();
     done.missing = missing.len();
-    write_times(&done.times, &index, &missing)?;
-    dlc_tracks_csv::write(&done.csv, &meta.scorer, &tracks)?;
-    dlc_h5::write_tracks(&done.h5, &meta.scorer, &tracks)?;
     let text = serde_yaml::to_string(&meta)
         .map_err(|e| Error::new(Kind::Format, format!("cannot write the analysis' note: {e}")))?;
-    // Last, so that it vouches for all the others.
-    files::write_whole(&meta_path, text.as_bytes())?;
+    // The note last, so that it vouches for all the others.
+    files::write_together([&done.times, &done.csv, &done.h5, &meta_path], |[times, csv, h5, note]| {
+        write_times(times, &index, &missing)?;
+        dlc_tracks_csv::write(csv, &meta.scorer, &tracks)?;
+        dlc_h5::write_tracks(h5, &meta.scorer, &tracks)?;
+        files::write_whole(note, text.as_bytes())
+    })?;
     #[allow(clippy::cast_precision_loss)]
     let frames = done.frames as f64;
     done.fps = frames / clock.elapsed().as_secs_f64().max(1e-9);
