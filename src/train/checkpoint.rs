@@ -105,15 +105,21 @@ impl State {
         Ok(())
     }
 
+    /// Whether there is a checkpoint in the folder.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        Self::path(folder).exists()
+    }
+
     /// Reads a checkpoint; `None` when there is none in the folder.
     ///
     /// # Errors
     /// When it is damaged or of another version.
     pub fn load(folder: &Path) -> Result<Option<(Self, BTreeMap<String, Tensor>)>> {
-        let path = Self::path(folder);
-        if !path.exists() {
+        if !Self::is_in(folder) {
             return Ok(None);
         }
+        let path = Self::path(folder);
         let state: Self = serde_yaml::from_str(&files::read_text(&path)?).map_err(|e| {
             Error::new(Kind::Format, format!("the checkpoint cannot be read: {e}"))
                 .at(path.display())

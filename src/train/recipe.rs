@@ -120,7 +120,10 @@ impl Recipe {
     /// # Errors
     /// Names the first one that does not.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::new(Kind::Config, format!("training recipe: {what}")));
+        let wrong = |what: &str| {
+            Err(Error::new(Kind::Config, format!("training recipe: {what}"))
+                .mend("compare it with the files in `config/`"))
+        };
         if self.batch == 0 || self.steps == 0 {
             return wrong("`batch` and `steps` must be at least 1");
         }
@@ -130,11 +133,54 @@ impl Recipe {
         if !(0.0..1.0).contains(&self.ema) || self.sigma.is_nan() || self.sigma <= 0.0 {
             return wrong("`ema` must lie in [0, 1) and `sigma` be above 0");
         }
+        for (name, rate) in [
+            ("head_rate", self.head_rate),
+            ("backbone_rate", self.backbone_rate),
+            ("random_rate", self.random_rate),
+            ("weight_decay", self.weight_decay),
+            ("offset_weight", self.offset_weight),
+        ] {
+            if !(rate.is_finite() && rate >= 0.0) {
+                return wrong(&format!("`{name}` must be a number not below 0"));
+            }
+        }
+        if self.clip.is_nan() || self.clip <= 0.0 {
+            return wrong("`clip` must be above 0");
+        }
+        if self.evaluations == 0 {
+            return wrong("`evaluations` must be at least 1");
+        }
+        let (inner, outer) = (self.head.backbone_stride, self.head.output_stride);
+        if ![8, 16, 32].contains(&inner) || ![4, 8, 16, 32].contains(&outer) || outer > inner {
+            return wrong(
+                "`backbone_stride` must be 8, 16 or 32, and `output_stride` 4, 8, 16 or 32 and no larger than it",
+            );
+        }
+        if self.head.width == 0 {
+            return wrong("`width` of the head must be at least 1");
+        }
         let a = &self.augment;
+        for (name, chance) in
+            [("on_animal", a.on_animal), ("flip", a.flip), ("blur", a.blur), ("noise", a.noise)]
+        {
+            if !(0.0..=1.0).contains(&chance) {
+                return wrong(&format!("`{name}` must be a chance from 0 to 1"));
+            }
+        }
+        for (name, range) in [
+            ("shift", a.shift),
+            ("rotation", a.rotation),
+            ("brightness", a.brightness),
+            ("noise_sigma", a.noise_sigma),
+        ] {
+            if !(range.is_finite() && range >= 0.0) {
+                return wrong(&format!("`{name}` must be a number not below 0"));
+            }
+        }
         for (name, [low, high]) in
             [("scale", a.scale), ("contrast", a.contrast), ("blur_sigma", a.blur_sigma)]
         {
-            if !(low > 0.0 && low <= high) {
+            if !(low > 0.0 && low <= high && high.is_finite()) {
                 return wrong(&format!("`{name}` must be two positive numbers, the smaller first"));
             }
         }
