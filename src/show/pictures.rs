@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Returns the folders.
 ///
 /// # Errors
-/// When a folder cannot be written. Pictures that are gone are left out: the check of the labels tells of them.
+/// When a folder cannot be written. Pictures that are gone or damaged are left out: the check of the labels tells of them.
 pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) -> Result<Vec<PathBuf>> {
     let style = super::style_of(&project.config);
     let labels = store.labels();
@@ -24,7 +24,7 @@ pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) 
     watch.begin("draw labels", Some(frames.len() as u64));
     let drawn: Result<()> = frames.par_iter().try_for_each(|(key, frame)| {
         watch.check()?;
-        let mut picture = Picture::load(&project.image_path(key))?;
+        let Ok(mut picture) = Picture::load(&project.image_path(key)) else { return Ok(()) };
         draw::labels(&mut picture, &labels.skeleton, &frame.points, &style);
         draw::legend(&mut picture, &labels.skeleton, &style);
         picture.save_png(&project.labeled_data(&format!("{}_labeled", key.video)).join(&key.image))?;
