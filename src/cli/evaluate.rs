@@ -1,9 +1,9 @@
 use super::{Report, Terminal};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::net::Precision;
 use crate::project::Project;
 use crate::train::session;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Measure a trained network against the labels
@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// Likelihood a point must reach for the figures with cut-off [default: pcutoff of config.yaml]
     #[arg(long, value_name = "L")]
     pcutoff: Option<f64>,
+    /// Only the tables, no pictures
+    #[arg(long)]
+    no_pictures: bool,
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
@@ -45,6 +48,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         cutoff: args.pcutoff,
     };
     let done = session::evaluate(&project, &options, terminal)?;
+    if !args.no_pictures {
+        crate::show::evaluation_pictures(&project, &done, terminal)?;
+    }
     let (test, train) = (&done.report.test, &done.report.train);
     let px = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
     let spread = test
@@ -78,7 +84,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         );
     }
     text += &format!("tables and pictures: {}", done.folder.display());
-    let mut json = serde_json::to_value(&done.report).unwrap_or(Value::Null);
+    let mut json = serde_json::to_value(&done.report)
+        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
     if let Some(map) = json.as_object_mut() {
         map.insert("scorer".into(), json!(done.scorer));
         map.insert("snapshot".into(), json!(done.snapshot));
