@@ -50,8 +50,13 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         labels.labeled_points(),
         labels.skeleton.points(),
     );
+    let drawn =
+        if args.no_pictures { Vec::new() } else { crate::show::label_pictures(&project, &store, terminal)? };
+    for folder in &drawn {
+        text += &format!("\ndrawn in {}", folder.display());
+    }
     let json = json!({
-        "project": project.root(), "labeled_pictures": pictures, "labels": labels.labeled_points(),
+        "project": project.root(), "drawn": drawn, "labeled_pictures": pictures, "labels": labels.labeled_points(),
         "errors": errors, "warnings_found": warnings, "problems": problems,
     });
     let mut report = Report::new(text, json);

@@ -28,7 +28,10 @@ pub(super) fn run(_: &Args, _: &Terminal) -> Result<Report> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut all = vec![
         Finding::good("limn", crate::VERSION),
-        Finding::good("system", format!("{} {}, {threads} threads", std::env::consts::OS, std::env::consts::ARCH)),
+        Finding::good(
+            "system",
+            format!("{} {}, {threads} threads", std::env::consts::OS, std::env::consts::ARCH),
+        ),
     ];
     computing(&mut all)?;
     videos(&mut all);
@@ -40,7 +43,11 @@ pub(super) fn run(_: &Args, _: &Terminal) -> Result<Report> {
     all.push(if cfg!(feature = "vision") {
         Finding::good("OpenCV", "yes")
     } else {
-        Finding::missing("OpenCV", "not in this build: no training, no k-means", "build with the feature `vision`")
+        Finding::missing(
+            "OpenCV",
+            "not in this build: no training, no k-means",
+            "build with the feature `vision`",
+        )
     });
     let mut text = String::new();
     let mut json = Map::new();
@@ -60,7 +67,10 @@ fn computing(all: &mut Vec<Finding>) -> Result<()> {
     let facts = device::facts();
     let (_, words) = device::choose("auto")?;
     all.push(Finding::good("computes on", words));
-    all.push(Finding::good("libtorch", facts.libtorch.map_or_else(|| "found".to_owned(), |p| p.display().to_string())));
+    all.push(Finding::good(
+        "libtorch",
+        facts.libtorch.map_or_else(|| "found".to_owned(), |p| p.display().to_string()),
+    ));
     match facts.no_cuda {
         None => all.push(Finding::good("GPUs", facts.gpus.join("; "))),
         Some(why) => all.push(Finding::missing(
@@ -71,9 +81,13 @@ fn computing(all: &mut Vec<Finding>) -> Result<()> {
     }
     let cache = weights::Cache::of_user()?;
     let (have, lack): (Vec<_>, Vec<_>) = registry()?.iter().partition(|e| cache.has(e));
-    let names = |list: &[&crate::net::Entry]| list.iter().map(|e| e.net.as_str()).collect::<Vec<_>>().join(", ");
+    let names =
+        |list: &[&crate::net::Entry]| list.iter().map(|e| e.net.as_str()).collect::<Vec<_>>().join(", ");
     if !have.is_empty() {
-        all.push(Finding::good("pretrained weights", format!("{} in {}", names(&have), cache.folder.display())));
+        all.push(Finding::good(
+            "pretrained weights",
+            format!("{} in {}", names(&have), cache.folder.display()),
+        ));
     }
     if !lack.is_empty() {
         let mend = "resnets are downloaded at their first use; for the others run `scripts/setup --weights all`, \

@@ -47,7 +47,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let done = session::evaluate(&project, &options, terminal)?;
     let (test, train) = (&done.report.test, &done.report.train);
     let px = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
-    let spread = test.mean_error_px_ci95.map(|[l, h]| format!(" (95 % interval {l:.2} to {h:.2})")).unwrap_or_default();
+    let spread = test
+        .mean_error_px_ci95
+        .map(|[l, h]| format!(" (95 % interval {l:.2} to {h:.2})"))
+        .unwrap_or_default();
     let mut text = format!(
         "{} on {}\n\
          test:  {} px mean{spread}, {} median, over {} points of {} frames\n\
@@ -67,7 +70,12 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         train.n_frames,
     );
     for (name, s) in &done.report.per_bodypart {
-        text += &format!("  {name}: {} px mean, {} median, {} points\n", px(s.mean_error_px), px(s.median_error_px), s.n_points);
+        text += &format!(
+            "  {name}: {} px mean, {} median, {} points\n",
+            px(s.mean_error_px),
+            px(s.median_error_px),
+            s.n_points
+        );
     }
     text += &format!("tables and pictures: {}", done.folder.display());
     let mut json = serde_json::to_value(&done.report).unwrap_or(Value::Null);

@@ -55,7 +55,13 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let done = extract(&project, &wish, terminal)?;
     let mut text = String::new();
     for e in &done {
-        text += &format!("{}: {} frames, {} of them new, in {}\n", e.video, e.frames.len(), e.new, e.folder.display());
+        text += &format!(
+            "{}: {} frames, {} of them new, in {}\n",
+            e.video,
+            e.frames.len(),
+            e.new,
+            e.folder.display()
+        );
     }
     text += "next: label them";
     Ok(Report::new(text, json!({ "project": project.root(), "videos": done })))

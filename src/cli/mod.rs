@@ -16,20 +16,20 @@ mod add_videos;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod analyze;
 mod check_labels;
-#[cfg(all(feature = "torch", feature = "vision"))]
-mod evaluate;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod demo;
 mod doctor;
+#[cfg(all(feature = "torch", feature = "vision"))]
+mod evaluate;
 #[cfg(feature = "video")]
 mod extract_frames;
 mod new;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod render;
 mod split;
+mod terminal;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod train;
-mod terminal;
 
 pub use terminal::Terminal;
 

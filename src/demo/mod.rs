@@ -19,8 +19,8 @@ use crate::infer::{self, Engine};
 use crate::picture::Picture;
 use crate::pose::{FrameKey, Keypoint, Tracks};
 use crate::project::{
-    Extraction, LabelStore, Method, NewProject, PointEdit, Project, Severity, SplitRequest, Splits, VideoMode,
-    extract,
+    Extraction, LabelStore, Method, NewProject, PointEdit, Project, Severity, SplitRequest, Splits,
+    VideoMode, extract,
 };
 use crate::show::{self, VideoStyle};
 use crate::synth::{Scene, SceneSpec};
@@ -123,17 +123,26 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     film(&second, &day2, watch)?;
 
     let mut project = new_project(&wish.folder, &first, &day1, &size, watch)?;
-    let wanted = Extraction { method: Method::Kmeans, count: size.labels, seed: wish.seed, videos: vec![], crop: false };
+    let wanted = Extraction {
+        method: Method::Kmeans,
+        count: size.labels,
+        seed: wish.seed,
+        videos: vec![],
+        crop: false,
+    };
     let taken = extract(&project, &wanted, watch)?;
     let labelled = taken.iter().map(|e| e.frames.len()).sum::<usize>();
     let points = label(&project, &first, &taken, wish.seed, watch)?;
-    watch.note(&format!("labelled {points} points in {labelled} frames, each about 1 px off as a person's would be"));
+    watch.note(&format!(
+        "labelled {points} points in {labelled} frames, each about 1 px off as a person's would be"
+    ));
 
     let store = LabelStore::read(&project, watch)?;
     if let Some(p) = store.check(watch)?.into_iter().find(|p| p.severity == Severity::Error) {
         return Err(Error::new(Kind::Labels, p.what).at(p.place).mend(p.mend));
     }
-    let request = SplitRequest { train_fraction: 0.9, shuffles: 1, seed: wish.seed, by_video: false, force: true };
+    let request =
+        SplitRequest { train_fraction: 0.9, shuffles: 1, seed: wish.seed, by_video: false, force: true };
     Splits::draw(&mut project, store.labels(), &request)?;
     let options = Options {
         net: Some("efficientnet_lite0".into()),
@@ -200,15 +209,20 @@ fn prepare(folder: &Path) -> Result<()> {
     let marker = folder.join(MARKER);
     let taken = folder.is_dir() && std::fs::read_dir(folder).is_ok_and(|mut d| d.next().is_some());
     if taken && !marker.is_file() {
-        return Err(Error::new(Kind::Exists, "this folder is not empty and no earlier demonstration made it")
-            .at(folder.display())
-            .mend("name a new folder: `limn demo FOLDER`"));
+        return Err(Error::new(
+            Kind::Exists,
+            "this folder is not empty and no earlier demonstration made it",
+        )
+        .at(folder.display())
+        .mend("name a new folder: `limn demo FOLDER`"));
     }
     if taken {
-        std::fs::remove_dir_all(folder).map_err(|e| Error::io("clear the earlier demonstration", folder, e))?;
+        std::fs::remove_dir_all(folder)
+            .map_err(|e| Error::io("clear the earlier demonstration", folder, e))?;
     }
     files::make_folder(folder)?;
-    let words = format!("Made by `limn demo` (limn {}). Running it again replaces this folder.\n", crate::VERSION);
+    let words =
+        format!("Made by `limn demo` (limn {}). Running it again replaces this folder.\n", crate::VERSION);
     files::write_whole(&marker, words.as_bytes())
 }
 
@@ -217,7 +231,10 @@ fn film(scene: &Scene, path: &Path, watch: &dyn Watch) -> Result<()> {
     const AT_ONCE: usize = 16;
     let spec = *scene.spec();
     let mut writer = Writer::create(path, spec.width, spec.height, spec.fps)?;
-    watch.begin(&format!("film {}", path.file_name().unwrap_or_default().to_string_lossy()), Some(spec.frames as u64));
+    watch.begin(
+        &format!("film {}", path.file_name().unwrap_or_default().to_string_lossy()),
+        Some(spec.frames as u64),
+    );
     for start in (0..spec.frames).step_by(AT_ONCE) {
         watch.check()?;
         let end = (start + AT_ONCE).min(spec.frames);
@@ -232,7 +249,13 @@ fn film(scene: &Scene, path: &Path, watch: &dyn Watch) -> Result<()> {
     Ok(())
 }
 
-fn new_project(folder: &Path, scene: &Scene, video: &Path, size: &Size, watch: &dyn Watch) -> Result<Project> {
+fn new_project(
+    folder: &Path,
+    scene: &Scene,
+    video: &Path,
+    size: &Size,
+    watch: &dyn Watch,
+) -> Result<Project> {
     let skeleton = scene.skeleton();
     let wanted = NewProject::single("demo", "limn", skeleton.bodyparts.clone());
     let probe = |path: &Path| Index::open(path, watch).map(|i| (i.width(), i.height()));
@@ -260,7 +283,8 @@ fn label(
             let image = project.image_name(&video.video, frame as u64, scene.spec().frames as u64);
             let key = FrameKey::new(&video.video, image);
             for (point, truth) in scene.truth(frame).into_iter().enumerate() {
-                let at = truth.map(|t| Keypoint::new(t.x + normal.sample(&mut hand), t.y + normal.sample(&mut hand)));
+                let at = truth
+                    .map(|t| Keypoint::new(t.x + normal.sample(&mut hand), t.y + normal.sample(&mut hand)));
                 if at.is_some() {
                     edits.push(PointEdit { key: key.clone(), point, at });
                 }
@@ -304,7 +328,7 @@ fn page(scene: &Scene, tracks: &Tracks, style: &VideoStyle) -> Result<Picture> {
     let frames = draw::mosaic(&moments, 3);
     let wide = plot::PlotStyle {
         width: frames.width(),
-        height: frames.width() / 3,
+        height: frames.height(), // a mosaic's cells are all of one size
         marks: style.marks.clone(),
         fps: Some(scene.spec().fps),
         ..plot::PlotStyle::default()

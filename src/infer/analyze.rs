@@ -107,7 +107,9 @@ pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Wat
         device: engine.device().to_owned(),
     };
     let meta_path = path("_meta.yaml");
-    if !request.force && let Some(old) = finished(&done, &meta_path, &meta) {
+    if !request.force
+        && let Some(old) = finished(&done, &meta_path, &meta)
+    {
         watch.note(&format!("{}: already analyzed with this model (--force does it again)", video.display()));
         return Ok(Analysis { skipped: true, missing: old.missing, device: old.device, ..done });
     }
@@ -179,7 +181,10 @@ fn track(
     watch.end();
     result?;
     if missing.len() > NAMED {
-        watch.warn(&format!("{name}: {} frames in all could not be decoded; their rows are empty", missing.len()));
+        watch.warn(&format!(
+            "{name}: {} frames in all could not be decoded; their rows are empty",
+            missing.len()
+        ));
     }
     Ok((tracks, missing))
 }
@@ -197,7 +202,8 @@ fn decode(index: Arc<Index>, size: usize, send: &SyncSender<Batch>) -> Result<()
             }
             Some(reason) => batch.missing.push((step.frame, reason)),
         }
-        if batch.numbers.len() + batch.missing.len() >= size && send.send(std::mem::take(&mut batch)).is_err() {
+        if batch.numbers.len() + batch.missing.len() >= size && send.send(std::mem::take(&mut batch)).is_err()
+        {
             return Ok(()); // nobody wants more
         }
     }

@@ -30,9 +30,9 @@ mod decode;
 mod head;
 mod layers;
 mod params;
+mod pickle;
 mod precision;
 mod predictor;
-mod pickle;
 mod registry;
 
 pub use backbone::{Backbone, Features};

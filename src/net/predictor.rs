@@ -35,7 +35,10 @@ impl Predictor {
         };
         let size = (first.width(), first.height());
         if let Some(other) = pictures.iter().find(|p| (p.width(), p.height()) != size) {
-            return Err(Error::new(ErrorKind::Usage, format!("{other:?} cannot go with {first:?} in one batch")));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("{other:?} cannot go with {first:?} in one batch"),
+            ));
         }
         no_grad(|| {
             let (w, h) = (size.0 as i64, size.1 as i64);

@@ -50,7 +50,9 @@ impl Cutoff {
     pub fn for_points(&self, points: usize) -> Vec<f64> {
         match self {
             Self::One(v) => vec![*v; points],
-            Self::Each(list) => (0..points).map(|i| list.get(i % list.len().max(1)).copied().unwrap_or(0.6)).collect(),
+            Self::Each(list) => {
+                (0..points).map(|i| list.get(i % list.len().max(1)).copied().unwrap_or(0.6)).collect()
+            }
         }
     }
 }

@@ -95,9 +95,15 @@ fn one(
     let frames = match wish.method {
         Method::Uniform => frames::uniform(window, wish.count, wish.seed),
         #[cfg(feature = "vision")]
-        Method::Kmeans => {
-            frames::kmeans(&mut reader, window, wish.count, wish.seed, &frames::Options::default(), area, watch)?
-        }
+        Method::Kmeans => frames::kmeans(
+            &mut reader,
+            window,
+            wish.count,
+            wish.seed,
+            &frames::Options::default(),
+            area,
+            watch,
+        )?,
         #[cfg(not(feature = "vision"))]
         Method::Kmeans => {
             return Err(Error::new(Kind::Usage, "this build cannot cluster frames")
@@ -105,7 +111,11 @@ fn one(
         }
     };
     if frames.len() < wish.count {
-        watch.warn(&format!("{stem}: only {} of the {} wanted frames could be found", frames.len(), wish.count));
+        watch.warn(&format!(
+            "{stem}: only {} of the {} wanted frames could be found",
+            frames.len(),
+            wish.count
+        ));
     }
     let folder = project.labeled_data(stem);
     files::make_folder(&folder)?;
@@ -123,7 +133,9 @@ fn one(
                     new += 1;
                 }
                 Decoded::Missing(reason) => {
-                    watch.warn(&format!("{stem}: frame {frame} cannot be decoded ({reason}); it was left out"));
+                    watch.warn(&format!(
+                        "{stem}: frame {frame} cannot be decoded ({reason}); it was left out"
+                    ));
                     continue;
                 }
             }

@@ -10,9 +10,9 @@
 mod pictures;
 mod video;
 
-pub use pictures::{label_pictures, plots};
 #[cfg(all(feature = "torch", feature = "vision"))]
 pub use pictures::evaluation_pictures;
+pub use pictures::{label_pictures, plots};
 #[cfg(feature = "video")]
 pub use video::{Rendered, VideoStyle, render_video};
 

@@ -22,7 +22,7 @@ pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) 
     folders.dedup();
     folders.iter().try_for_each(|f| files::make_folder(f))?;
     watch.begin("draw labels", Some(frames.len() as u64));
-    let drawn = frames.par_iter().try_for_each(|(key, frame)| {
+    let drawn: Result<()> = frames.par_iter().try_for_each(|(key, frame)| {
         watch.check()?;
         let mut picture = Picture::load(&project.image_path(key))?;
         draw::labels(&mut picture, &labels.skeleton, &frame.points, &style);
@@ -50,9 +50,10 @@ pub fn evaluation_pictures(
     let skeleton = project.skeleton();
     let folder = done.folder.join("pictures");
     files::make_folder(&folder)?;
-    let all: Vec<_> = done.test.iter().map(|j| ("Test", j)).chain(done.train.iter().map(|j| ("Training", j))).collect();
+    let all: Vec<_> =
+        done.test.iter().map(|j| ("Test", j)).chain(done.train.iter().map(|j| ("Training", j))).collect();
     watch.begin("draw evaluation", Some(all.len() as u64));
-    let drawn = all.par_iter().try_for_each(|(set, j)| {
+    let drawn: Result<()> = all.par_iter().try_for_each(|(set, j)| {
         watch.check()?;
         let mut picture = Picture::load(&project.image_path(&j.key))?;
         let found: Vec<_> = j.prediction.iter().copied().map(Some).collect();
@@ -75,7 +76,8 @@ pub fn evaluation_pictures(
             test: crate::train::Summary::of(&done.test, &report.pcutoff, Some(i)).mean_error_px,
         })
         .collect();
-    plot::part_errors(&parts, &plot::PlotStyle::default())?.save_png(&done.folder.join("errors-by-bodypart.png"))?;
+    plot::part_errors(&parts, &plot::PlotStyle::default())?
+        .save_png(&done.folder.join("errors-by-bodypart.png"))?;
     Ok(folder)
 }
 
@@ -88,7 +90,11 @@ pub fn plots(video: &Path, tracks: &Tracks, fps: f64, style: &Style, out: &Path)
     let stem = video.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = out.join("plot-poses").join(stem);
     files::make_folder(&folder)?;
-    let style = plot::PlotStyle { marks: style.clone(), fps: Some(fps).filter(|f| *f > 0.0), ..plot::PlotStyle::default() };
+    let style = plot::PlotStyle {
+        marks: style.clone(),
+        fps: Some(fps).filter(|f| *f > 0.0),
+        ..plot::PlotStyle::default()
+    };
     for (name, picture) in plot::poses(tracks, &style)? {
         picture.save_png(&folder.join(format!("{name}.png")))?;
     }

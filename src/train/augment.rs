@@ -147,7 +147,12 @@ fn vary_light(rgb: &mut [u8], how: &Augmentation, random: &mut ChaCha8Rng) {
     let sigma = if noisy { between(random, [0.0, how.noise_sigma]) as f32 } else { 0.0 };
     // One table of normal numbers, read from random places, is noise enough and far cheaper than one draw a byte.
     let table: Vec<f32> = if sigma > 0.0 {
-        (0..8192).map(|_| { let z: f32 = StandardNormal.sample(random); z * sigma }).collect()
+        (0..8192)
+            .map(|_| {
+                let z: f32 = StandardNormal.sample(random);
+                z * sigma
+            })
+            .collect()
     } else {
         Vec::new()
     };
@@ -233,14 +238,18 @@ mod tests {
         let points = [Some(Keypoint::new(40.0, 50.0)), Some(Keypoint::new(60.0, 50.0))];
         let got = crop(&picture, &points, &[[0, 1]], &how, 64, &mut random_for(0, 0, 0)).unwrap();
         let (left, right) = (got.points[0].unwrap(), got.points[1].unwrap());
-        assert!((right.x - left.x - 20.0).abs() < 1e-9, "still left of right: the names were swapped with the pixels");
+        assert!(
+            (right.x - left.x - 20.0).abs() < 1e-9,
+            "still left of right: the names were swapped with the pixels"
+        );
         let unpaired = crop(&picture, &points, &[], &how, 64, &mut random_for(0, 0, 0)).unwrap();
         assert!(unpaired.points[1].unwrap().x > unpaired.points[0].unwrap().x, "not mirrored without pairs");
     }
 
     #[test]
     fn a_crop_depends_only_on_seed_step_and_slot() {
-        let picture = Picture::from_rgb(64, 64, (0..64 * 64 * 3).map(|i| (i * 7 % 251) as u8).collect()).unwrap();
+        let picture =
+            Picture::from_rgb(64, 64, (0..64 * 64 * 3).map(|i| (i * 7 % 251) as u8).collect()).unwrap();
         let how = Recipe::for_net("resnet_18").unwrap().augment;
         let cut = |slot| crop(&picture, &[], &[], &how, 64, &mut random_for(5, 9, slot)).unwrap().picture;
         assert_eq!(cut(2), cut(2));

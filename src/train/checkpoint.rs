@@ -142,7 +142,15 @@ impl State {
             let test = r.test_px.map(|t| format!("{t:.4}")).unwrap_or_default();
             text.push_str(&format!(
                 "{},{},{:.3e},{:.5},{:.5},{:.5},{},{:.2},{:.1}\n",
-                r.step, r.epoch, r.rate, r.loss, r.heatmap_loss, r.offset_loss, test, r.images_per_s, r.seconds
+                r.step,
+                r.epoch,
+                r.rate,
+                r.loss,
+                r.heatmap_loss,
+                r.offset_loss,
+                test,
+                r.images_per_s,
+                r.seconds
             ));
         }
         text

@@ -106,10 +106,8 @@ impl Dataset {
 fn extent(points: &[Option<Keypoint>]) -> Option<f64> {
     let seen: Vec<Keypoint> = points.iter().flatten().copied().collect();
     let range = |of: fn(&Keypoint) -> f64| {
-        let (low, high) = seen
-            .iter()
-            .map(of)
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) =
+            seen.iter().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         high - low
     };
     (seen.len() > 1).then(|| range(|p| p.x).max(range(|p| p.y)))

@@ -29,7 +29,11 @@ impl Loader<'_> {
     ///
     /// # Errors
     /// Those of `consume`. A failure to cut a batch reaches it through the channel.
-    pub fn run<T>(&self, first: u64, consume: impl FnOnce(&Receiver<Result<Vec<Crop>>>) -> Result<T>) -> Result<T> {
+    pub fn run<T>(
+        &self,
+        first: u64,
+        consume: impl FnOnce(&Receiver<Result<Vec<Crop>>>) -> Result<T>,
+    ) -> Result<T> {
         std::thread::scope(|scope| {
             let (send, receive) = sync_channel(AHEAD);
             scope.spawn(move || {

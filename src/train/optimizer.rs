@@ -57,7 +57,8 @@ impl AdamW {
             let unbias2 = (1.0 - BETA2.powi(self.steps)).sqrt();
             for p in params.trainable() {
                 let gradient = p.tensor.grad();
-                let Some((mean, square)) = self.moments.get_mut(&p.name).filter(|_| gradient.defined()) else {
+                let Some((mean, square)) = self.moments.get_mut(&p.name).filter(|_| gradient.defined())
+                else {
                     continue;
                 };
                 let gradient = gradient.f_mul_scalar(shorten)?;
@@ -67,7 +68,8 @@ impl AdamW {
                     let _ = weight.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
                 }
                 let _ = mean.f_mul_scalar_(BETA1)?.f_add_(&gradient.f_mul_scalar(1.0 - BETA1)?)?;
-                let _ = square.f_mul_scalar_(BETA2)?.f_add_(&gradient.f_square()?.f_mul_scalar_(1.0 - BETA2)?)?;
+                let _ =
+                    square.f_mul_scalar_(BETA2)?.f_add_(&gradient.f_square()?.f_mul_scalar_(1.0 - BETA2)?)?;
                 let size = square.f_sqrt()?.f_div_scalar_(unbias2)?.f_add_scalar_(EPSILON)?;
                 let _ = weight.f_sub_(&mean.f_div(&size)?.f_mul_scalar_(rate / unbias1)?)?;
             }
@@ -99,7 +101,9 @@ impl AdamW {
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: i32) -> Result<()> {
         no_grad(|| {
             for (name, (m, v)) in &mut self.moments {
-                if let (Some(a), Some(b)) = (state.get(&format!("mean/{name}")), state.get(&format!("square/{name}"))) {
+                if let (Some(a), Some(b)) =
+                    (state.get(&format!("mean/{name}")), state.get(&format!("square/{name}")))
+                {
                     m.f_copy_(a)?;
                     v.f_copy_(b)?;
                 }

@@ -131,7 +131,9 @@ impl Recipe {
             return wrong("`ema` must lie in [0, 1) and `sigma` be above 0");
         }
         let a = &self.augment;
-        for (name, [low, high]) in [("scale", a.scale), ("contrast", a.contrast), ("blur_sigma", a.blur_sigma)] {
+        for (name, [low, high]) in
+            [("scale", a.scale), ("contrast", a.contrast), ("blur_sigma", a.blur_sigma)]
+        {
             if !(low > 0.0 && low <= high) {
                 return wrong(&format!("`{name}` must be two positive numbers, the smaller first"));
             }

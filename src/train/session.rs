@@ -113,7 +113,8 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
             .mend("give --max-minutes a number above 0"));
     }
     let train_set = dataset(project, &labels, &split.train, watch)?;
-    let test_set = if split.test.is_empty() { None } else { Some(dataset(project, &labels, &split.test, watch)?) };
+    let test_set =
+        if split.test.is_empty() { None } else { Some(dataset(project, &labels, &split.test, watch)?) };
 
     let skeleton = project.skeleton();
     let spec = NetSpec {
@@ -229,14 +230,18 @@ pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch)
     let train = parts.pop().unwrap_or_default();
     let test = parts.pop().unwrap_or_default();
     let points = project.skeleton().points();
-    let cutoffs = options.cutoff.map_or_else(|| project.config.pcutoff.for_points(points), |c| vec![c; points]);
+    let cutoffs =
+        options.cutoff.map_or_else(|| project.config.pcutoff.for_points(points), |c| vec![c; points]);
     let report = Report::of(&test, &train, &project.skeleton(), &cutoffs);
     let folder = project.evaluation_folder(split.train_fraction, options.shuffle);
     files::make_folder(&folder)?;
     let json = serde_json::to_string_pretty(&report)
         .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
     files::write_whole(&folder.join("results.json"), json.as_bytes())?;
-    files::write_whole(&folder.join("errors.csv"), errors_csv(&project.skeleton(), &test, &train)?.as_slice())?;
+    files::write_whole(
+        &folder.join("errors.csv"),
+        errors_csv(&project.skeleton(), &test, &train)?.as_slice(),
+    )?;
     let device = format!("{words}, {}", options.precision);
     Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder })
 }
@@ -258,8 +263,7 @@ pub fn snapshot(project: &Project, shuffle: u32, which: &str) -> Result<PathBuf>
     let found = match which {
         "auto" => {
             let last = there("last");
-            let complete =
-                last.as_ref().is_some_and(|f| Card::read(f).is_ok_and(|c| c.training.complete));
+            let complete = last.as_ref().is_some_and(|f| Card::read(f).is_ok_and(|c| c.training.complete));
             if complete { last } else { there("best").or(last) }
         }
         name => there(name),
@@ -349,15 +353,27 @@ fn hash_of(labels: &Labels, split: &Split) -> String {
 fn errors_csv(skeleton: &Skeleton, test: &[Judged], train: &[Judged]) -> Result<Vec<u8>> {
     let failed = |e: csv::Error| Error::new(Kind::Format, format!("cannot write the errors: {e}"));
     let mut out = csv::Writer::from_writer(Vec::new());
-    out.write_record(["set", "image", "individual", "bodypart", "label_x", "label_y", "x", "y", "likelihood", "error_px"])
-        .map_err(failed)?;
+    out.write_record([
+        "set",
+        "image",
+        "individual",
+        "bodypart",
+        "label_x",
+        "label_y",
+        "x",
+        "y",
+        "likelihood",
+        "error_px",
+    ])
+    .map_err(failed)?;
     for (set, judged) in [("test", test), ("train", train)] {
         for j in judged {
             for (i, error, likelihood) in j.errors() {
                 let (Some(name), Some(label)) = (skeleton.point(i), j.label[i]) else { continue };
                 let at = j.prediction[i].0;
                 let numbers = [label.x, label.y, at.x, at.y, likelihood, error].map(|v| format!("{v:.4}"));
-                let mut record = vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
+                let mut record =
+                    vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
                 record.extend(numbers);
                 out.write_record(&record).map_err(failed)?;
             }

@@ -141,7 +141,20 @@ impl<'a> Trainer<'a> {
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
         }
         let before = state.seconds;
-        Ok(Self { net, card, naming, recipe, plan, optimizer, average, state, began: Instant::now(), before, per_epoch: 1, last_px: None })
+        Ok(Self {
+            net,
+            card,
+            naming,
+            recipe,
+            plan,
+            optimizer,
+            average,
+            state,
+            began: Instant::now(),
+            before,
+            per_epoch: 1,
+            last_px: None,
+        })
     }
 
     /// Trains to the end of the schedule, to early stop, or until somebody asks to stop; writes snapshots, checkpoint
@@ -198,7 +211,8 @@ impl<'a> Trainer<'a> {
         let mut bad = 0;
         while self.progress() < 1.0 {
             watch.check()?;
-            let crops = batches.recv().map_err(|_| Error::new(Kind::Compute, "the batch loader stopped"))??;
+            let crops =
+                batches.recv().map_err(|_| Error::new(Kind::Compute, "the batch loader stopped"))??;
             let clock = Instant::now();
             let finite = self.step(&crops, &mut epoch)?;
             epoch.seconds += clock.elapsed().as_secs_f64();
@@ -206,7 +220,10 @@ impl<'a> Trainer<'a> {
             watch.advance(1);
             bad = if finite { 0 } else { bad + 1 };
             if bad > 0 {
-                watch.warn(&format!("step {}: the gradient is no finite number; the step was skipped", self.state.step));
+                watch.warn(&format!(
+                    "step {}: the gradient is no finite number; the step was skipped",
+                    self.state.step
+                ));
             }
             if bad >= BAD_STEPS {
                 return Err(Error::new(Kind::Compute, format!("training diverged at step {}", self.state.step))
@@ -226,7 +243,10 @@ impl<'a> Trainer<'a> {
                 self.save_snapshot("last")?;
                 self.save_checkpoint()?;
                 if stop {
-                    return Ok(format!("stopped early: {} evaluations without improvement", self.state.stale));
+                    return Ok(format!(
+                        "stopped early: {} evaluations without improvement",
+                        self.state.stale
+                    ));
                 }
             }
         }
@@ -327,18 +347,23 @@ impl<'a> Trainer<'a> {
 
     fn log(&mut self, epoch: &mut Epoch, test_px: Option<f64>, watch: &dyn Watch) -> Result<()> {
         self.state.seconds = self.seconds();
-        let row = epoch.row(self.state.step, self.state.step / self.per_epoch, test_px, self.state.seconds)?;
+        let row =
+            epoch.row(self.state.step, self.state.step / self.per_epoch, test_px, self.state.seconds)?;
         *epoch = Epoch { rate: epoch.rate, ..Epoch::default() };
         let known = self.state.log.iter().rev().find_map(|r| r.test_px);
         let test = row.test_px.or(known).map(|t| format!(", test error {t:.2} px")).unwrap_or_default();
-        watch.status(&format!("epoch {}, loss {:.3}{test}, {:.1} images/s", row.epoch, row.loss, row.images_per_s));
+        watch.status(&format!(
+            "epoch {}, loss {:.3}{test}, {:.1} images/s",
+            row.epoch, row.loss, row.images_per_s
+        ));
         self.state.log.push(row);
         Ok(())
     }
 
     fn save_snapshot(&mut self, name: &str) -> Result<()> {
         let epochs = self.state.step / self.per_epoch;
-        self.card.scorer = (self.naming)(&if name == "best" { format!("best-{epochs}") } else { epochs.to_string() });
+        self.card.scorer =
+            (self.naming)(&if name == "best" { format!("best-{epochs}") } else { epochs.to_string() });
         self.card.training.steps = self.state.step;
         self.card.training.complete = self.state.complete;
         self.card.metrics.clear();
@@ -426,7 +451,17 @@ impl Epoch {
         }
         let images_per_s = self.crops as f64 / self.seconds.max(1e-9);
         let [loss, heatmap_loss, offset_loss] = means;
-        Ok(Row { step, epoch, rate: self.rate, loss, heatmap_loss, offset_loss, test_px, images_per_s, seconds })
+        Ok(Row {
+            step,
+            epoch,
+            rate: self.rate,
+            loss,
+            heatmap_loss,
+            offset_loss,
+            test_px,
+            images_per_s,
+            seconds,
+        })
     }
 }
 
