@@ -22,6 +22,9 @@ pub struct State {
     pub step: u64,
     /// Steps the optimizer took (those with a finite gradient).
     pub optimizer_steps: i32,
+    /// What the loss is multiplied by before its gradient is taken; 1 but in fp16.
+    #[serde(default = "one")]
+    pub loss_scale: f64,
     /// Seconds of training so far, all sittings together.
     pub seconds: f64,
     /// Smallest mean test error so far, in pixels.
@@ -52,6 +55,10 @@ pub struct State {
     pub recipe: Recipe,
     /// One row per epoch, as in the log.
     pub log: Vec<Row>,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// One epoch in `learning_stats.csv`. Losses are means over the epoch's steps.
