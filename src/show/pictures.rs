@@ -100,7 +100,7 @@ pub fn learning_curve(folder: &Path) -> Result<()> {
         .iter()
         .map(|r| plot::Progress {
             step: r.step as f64,
-            loss: Some(r.loss),
+            loss: Some(r.loss).filter(|l| l.is_finite()),
             train_px: None,
             test_px: r.test_px,
         })

@@ -146,6 +146,7 @@ impl Recipe {
             ("rotation", a.rotation),
             ("flip", a.flip),
             ("brightness", a.brightness),
+            ("tint", a.tint),
             ("blur", a.blur),
             ("noise", a.noise),
             ("noise_sigma", a.noise_sigma),
