@@ -2,6 +2,7 @@ use super::{Report, Terminal};
 use crate::error::Result;
 use crate::net::Precision;
 use crate::project::Project;
+use crate::show;
 use crate::train::session;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ pub(super) struct Args {
     /// Number format: fp32, bf16 or fp16
     #[arg(long, default_value = "fp32", value_name = "P")]
     precision: Precision,
+    /// Only the tables, no pictures of label against prediction
+    #[arg(long)]
+    no_pictures: bool,
     /// Likelihood a point must reach for the figures with cut-off [default: pcutoff of config.yaml]
     #[arg(long, value_name = "L")]
     pcutoff: Option<f64>,
@@ -45,6 +49,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         cutoff: args.pcutoff,
     };
     let done = session::evaluate(&project, &options, terminal)?;
+    if !args.no_pictures {
+        show::evaluation_pictures(&project, &done, terminal)?;
+    }
     let (test, train) = (&done.report.test, &done.report.train);
     let px = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
     let spread = test

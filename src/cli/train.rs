@@ -2,6 +2,7 @@ use super::{Report, Terminal};
 use crate::error::Result;
 use crate::net::Precision;
 use crate::project::Project;
+use crate::show;
 use crate::train::session::{self, Start};
 use serde_json::json;
 use std::path::PathBuf;
@@ -73,6 +74,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         recipe: args.recipe.clone(),
     };
     let done = session::train(&mut project, &options, terminal)?;
+    show::learning_curve(&done.folder)?;
     let o = &done.outcome;
     let error = |e: Option<f64>| e.map_or_else(|| "not measured".to_owned(), |e| format!("{e:.2} px"));
     let text = format!(

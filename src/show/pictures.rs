@@ -81,6 +81,27 @@ pub fn evaluation_pictures(
     Ok(folder)
 }
 
+/// Loss and test error over the steps, as `learning-curve.png` beside the log of a training.
+///
+/// # Errors
+/// When the folder's checkpoint cannot be read or the picture not be written.
+#[cfg(all(feature = "torch", feature = "vision"))]
+pub fn learning_curve(folder: &Path) -> Result<()> {
+    let Some(state) = crate::train::State::describe(folder)? else { return Ok(()) };
+    #[allow(clippy::cast_precision_loss)]
+    let rows: Vec<_> = state
+        .log
+        .iter()
+        .map(|r| plot::Progress {
+            step: r.step as f64,
+            loss: Some(r.loss),
+            train_px: None,
+            test_px: r.test_px,
+        })
+        .collect();
+    plot::learning_curve(&rows, &plot::PlotStyle::default())?.save_png(&folder.join("learning-curve.png"))
+}
+
 /// The four plots of a video's tracks (path, x and y over time, likelihood, displacements) into
 /// `<out>/plot-poses/<video stem>/`, where DeepLabCut puts them. Returns that folder.
 ///

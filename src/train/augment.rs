@@ -138,7 +138,7 @@ fn warp(
     Ok(Picture::from_rgb(side, side, out.data_bytes()?.to_vec()).unwrap_or_else(|| Picture::new(side, side)))
 }
 
-/// Contrast about mid-grey, brightness and sensor noise.
+/// Contrast about mid-grey, brightness, tint and sensor noise.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as u8` saturates
 fn vary_light(rgb: &mut [u8], how: &Augmentation, random: &mut ChaCha8Rng) {
     let contrast = between(random, how.contrast) as f32;
@@ -156,10 +156,13 @@ fn vary_light(rgb: &mut [u8], how: &Augmentation, random: &mut ChaCha8Rng) {
     } else {
         Vec::new()
     };
-    let even: [f32; 256] = std::array::from_fn(|v| (v as f32 - 128.0) * contrast + 128.0 + brightness);
+    let even: [[f32; 256]; 3] = std::array::from_fn(|_| {
+        let gain = 1.0 + between(random, [-how.tint, how.tint]) as f32;
+        std::array::from_fn(|v| gain * ((v as f32 - 128.0) * contrast + 128.0 + brightness))
+    });
     let mut at = 0_usize;
     for (i, v) in rgb.iter_mut().enumerate() {
-        let mut value = even[usize::from(*v)];
+        let mut value = even[i % 3][usize::from(*v)];
         if !table.is_empty() {
             if i % 97 == 0 {
                 at = random.random_range(0..8192);
@@ -191,6 +194,7 @@ mod tests {
         Augmentation {
             contrast: [1.0, 1.0],
             brightness: 0.0,
+            tint: 0.0,
             blur: 0.0,
             noise: 0.0,
             on_animal: 1.0,

@@ -110,6 +110,16 @@ impl State {
     /// # Errors
     /// When it is damaged or of another version.
     pub fn load(folder: &Path) -> Result<Option<(Self, BTreeMap<String, Tensor>)>> {
+        let Some(state) = Self::describe(folder)? else { return Ok(None) };
+        let tensors = load_tensors(&folder.join(&state.tensors))?;
+        Ok(Some((state, tensors)))
+    }
+
+    /// Reads a checkpoint without its tensors; `None` when there is none in the folder.
+    ///
+    /// # Errors
+    /// When it is damaged or of another version.
+    pub fn describe(folder: &Path) -> Result<Option<Self>> {
         let path = Self::path(folder);
         if !path.exists() {
             return Ok(None);
@@ -124,8 +134,7 @@ impl State {
                 .at(path.display())
                 .mend(format!("this limn reads layout {SCHEMA}; train again without --resume")));
         }
-        let tensors = load_tensors(&folder.join(&state.tensors))?;
-        Ok(Some((state, tensors)))
+        Ok(Some(state))
     }
 
     fn path(folder: &Path) -> PathBuf {

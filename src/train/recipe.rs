@@ -63,6 +63,8 @@ pub struct Augmentation {
     pub contrast: [f64; 2],
     /// Largest change of brightness either way, of 255.
     pub brightness: f64,
+    /// Largest change of each of red, green and blue by itself, as a share: other lamps, cameras and floors.
+    pub tint: f64,
     /// Chance of a Gaussian blur.
     pub blur: f64,
     /// Smallest and largest standard deviation of the blur.
