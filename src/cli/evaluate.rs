@@ -1,10 +1,10 @@
 use super::{Report, Terminal};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::net::Precision;
 use crate::project::Project;
 use crate::show;
 use crate::train::session;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Measure a trained network against the labels
@@ -85,7 +85,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         );
     }
     text += &format!("tables and pictures: {}", done.folder.display());
-    let mut json = serde_json::to_value(&done.report).unwrap_or(Value::Null);
+    let mut json = serde_json::to_value(&done.report)
+        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
     if let Some(map) = json.as_object_mut() {
         map.insert("scorer".into(), json!(done.scorer));
         map.insert("snapshot".into(), json!(done.snapshot));

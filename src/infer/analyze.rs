@@ -113,9 +113,20 @@ pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Wat
         watch.note(&format!("{}: already analyzed with this model (--force does it again)", video.display()));
         return Ok(Analysis { skipped: true, missing: old.missing, device: old.device, ..done });
     }
+    // Hours of work must not end at a folder that cannot be written.
+    tempfile::Builder::new().prefix(".limn-").tempfile_in(&out).map_err(|e| {
+        Error::new(Kind::Io, format!("the tracks cannot be written into this folder: {e}"))
+            .at(out.display())
+            .mend("choose another folder with --out, or make this one writable")
+            .because(e)
+    })?;
     let clock = Instant::now();
     let (tracks, missing) = track(engine, &index, request, watch)?;
     meta.missing = missing.len();
+    // An old note must not vouch for new tracks, should we be stopped between the two.
+    if meta_path.exists() {
+        std::fs::remove_file(&meta_path).map_err(|e| Error::io("replace the note", &meta_path, e))?;
+    }
     done.missing = missing.len();
     write_times(&done.times, &index, &missing)?;
     dlc_tracks_csv::write(&done.csv, &meta.scorer, &tracks)?;
@@ -171,7 +182,7 @@ fn track(
         let (send, receive) = sync_channel(AHEAD);
         let index = Arc::clone(index);
         let decoder = scope.spawn(move || decode(index, size, &send));
-        let result = consume(engine, &receive, &mut tracks, &mut missing, watch);
+        let result = consume(engine, &name, &receive, &mut tracks, &mut missing, watch);
         drop(receive); // lets the decoder end when we stop early
         let decoded = decoder
             .join()
@@ -213,6 +224,7 @@ fn decode(index: Arc<Index>, size: usize, send: &SyncSender<Batch>) -> Result<()
 
 fn consume(
     engine: &Engine,
+    name: &str,
     receive: &Receiver<Batch>,
     tracks: &mut Tracks,
     missing: &mut Vec<usize>,
@@ -222,7 +234,7 @@ fn consume(
         watch.check()?;
         for (frame, reason) in batch.missing {
             if missing.len() < NAMED {
-                watch.warn(&format!("frame {frame} cannot be decoded ({reason}); its row is empty"));
+                watch.warn(&format!("{name}: frame {frame} cannot be decoded ({reason}); its row is empty"));
             }
             missing.push(frame);
             watch.advance(1);

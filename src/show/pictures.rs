@@ -24,12 +24,18 @@ pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) 
     watch.begin("draw labels", Some(frames.len() as u64));
     let drawn: Result<()> = frames.par_iter().try_for_each(|(key, frame)| {
         watch.check()?;
-        let mut picture = Picture::load(&project.image_path(key))?;
+        watch.advance(1);
+        // One damaged picture must not hide what the check has to say of the others.
+        let mut picture = match Picture::load(&project.image_path(key)) {
+            Ok(picture) => picture,
+            Err(e) => {
+                watch.warn(&format!("{key} was not drawn: {e}"));
+                return Ok(());
+            }
+        };
         draw::labels(&mut picture, &labels.skeleton, &frame.points, &style);
         draw::legend(&mut picture, &labels.skeleton, &style);
-        picture.save_png(&project.labeled_data(&format!("{}_labeled", key.video)).join(&key.image))?;
-        watch.advance(1);
-        Ok(())
+        picture.save_png(&project.labeled_data(&format!("{}_labeled", key.video)).join(&key.image))
     });
     watch.end();
     drawn.map(|()| folders)

@@ -107,9 +107,10 @@ fn centre(
     side: usize,
     random: &mut ChaCha8Rng,
 ) -> Keypoint {
-    let seen: Vec<Keypoint> = points.iter().flatten().copied().collect();
     #[allow(clippy::cast_precision_loss)]
     let (w, h, reach) = (picture.width() as f64, picture.height() as f64, how.shift * side as f64);
+    // A label outside of the picture (or no number at all) shows nothing to crop around.
+    let seen: Vec<Keypoint> = points.iter().flatten().copied().filter(|p| p.inside(w, h)).collect();
     if !seen.is_empty() && random.random_bool(how.on_animal.clamp(0.0, 1.0)) {
         let p = seen[random.random_range(0..seen.len())];
         Keypoint::new(p.x + between(random, [-reach, reach]), p.y + between(random, [-reach, reach]))
@@ -232,6 +233,17 @@ mod tests {
             let label = got.points[0].unwrap();
             assert!(bright_centre(&got.picture).distance(label) < 0.1, "crop {slot}");
             assert!(got.points[1].is_none());
+        }
+    }
+
+    #[test]
+    fn labels_that_are_no_place_do_no_harm() {
+        let picture = Picture::new(100, 80);
+        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e9];
+        for (slot, x) in odd.into_iter().enumerate() {
+            let points = [Some(Keypoint::new(x, 40.0)), Some(Keypoint::new(x, x)), None];
+            let got = crop(&picture, &points, &[], &plain(), 64, &mut random_for(0, 0, slot as u64)).unwrap();
+            assert!(got.points.iter().all(Option::is_none), "{x}");
         }
     }
 

@@ -91,7 +91,9 @@ impl State {
     /// When the folder cannot be written.
     pub fn save(&mut self, folder: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
         files::make_folder(folder)?;
-        self.tensors = format!("checkpoint-{:07}.safetensors", self.step);
+        // A name that is free: the tensors that the old state names must stay until the new state is written.
+        let name = |n: u32| format!("checkpoint-{:07}-{n}.safetensors", self.step);
+        self.tensors = (0..).map(name).find(|n| !folder.join(n).exists()).unwrap_or_else(|| name(0));
         save_tensors(&folder.join(&self.tensors), tensors.iter().map(|(n, t)| (n.as_str(), t)))?;
         let text = serde_yaml::to_string(self)
             .map_err(|e| Error::new(Kind::Format, format!("cannot write the checkpoint: {e}")))?;
