@@ -9,9 +9,16 @@ fn main() {
         return;
     }
     let libtorch = std::env::var_os("LIBTORCH").map_or_else(|| PathBuf::from("libs/libtorch"), PathBuf::from);
-    let lib = std::fs::canonicalize(libtorch.join("lib")).unwrap_or_else(|_| libtorch.join("lib"));
-    // Beside the binary first (an unpacked release), then where it was built.
-    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/lib:{}", lib.display());
+    let lib = libtorch.join("lib");
+    // It may not be there yet when this runs, and this does not run again for that.
+    let lib = std::fs::canonicalize(&lib).or_else(|_| std::path::absolute(&lib)).unwrap_or(lib);
+    if target == "macos" {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        return;
+    }
+    // Beside the binary first (an unpacked release), then where it was built, then from `target/<profile>/` should the
+    // whole repository have been moved.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/lib:{}:$ORIGIN/../../libs/libtorch/lib", lib.display());
     // DT_RPATH rather than DT_RUNPATH: it also serves the libraries that libtorch needs in its turn.
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
 }

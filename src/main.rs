@@ -1,5 +1,26 @@
 //! The `limn` program; everything it does lives in the library.
 
 fn main() -> std::process::ExitCode {
+    #[cfg(all(unix, feature = "torch"))]
+    rest_while_waiting();
     limn::cli::run()
+}
+
+/// Starts the program anew with OpenMP's threads told to sleep, not spin, while they wait for each other.
+///
+/// Spinning makes everything many times slower as soon as another program, or limn's own decoder, wants a core too.
+/// libgomp reads the wish once, when it is loaded, so it has to be there before the program starts. A wish of the
+/// user's own stays.
+#[cfg(all(unix, feature = "torch"))]
+fn rest_while_waiting() {
+    use std::os::unix::process::CommandExt;
+    const WISH: &str = "OMP_WAIT_POLICY";
+    if std::env::var_os(WISH).is_some() {
+        return;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        // Comes back only when it fails; then the program runs on as it is.
+        let _ =
+            std::process::Command::new(program).args(std::env::args_os().skip(1)).env(WISH, "passive").exec();
+    }
 }

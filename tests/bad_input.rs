@@ -479,7 +479,6 @@ fn wishes_that_make_no_sense() {
         ("backbone_stride: ", "backbone_stride: 1", "stride"),
         ("head_rate: ", "head_rate: -", "head_rate"),
         ("head_rate: ", "head_rate: .nan #", "head_rate"),
-        ("evaluations: ", "evaluations: 0 #", "evaluations"),
         ("flip: ", "flip: 7 #", "flip"),
     ] {
         let file = p.at("odd.yaml");

@@ -77,6 +77,7 @@ impl Model {
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let videos = videos(&args.videos)?;
+    apart(&videos, args.out.as_deref())?;
     let engine = args.model.load(&args.project, terminal)?;
     terminal.note(&format!("{} on {}", engine.card().scorer, engine.device()));
     let request = Request { out: args.out.clone(), batch: args.batch, force: args.force };
@@ -112,6 +113,25 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let mut report = Report::new(text, json);
     report.bad = !failed.is_empty();
     Ok(report)
+}
+
+/// Whether every video has results of its own: they are named by the video, without its ending.
+pub(super) fn apart(videos: &[PathBuf], out: Option<&Path>) -> Result<()> {
+    let mut seen = std::collections::BTreeMap::new();
+    for video in videos {
+        let folder = out.map_or_else(|| crate::files::folder_of(video), Path::to_owned);
+        if let Some(other) = seen.insert((folder, video.file_stem()), video)
+            && other != video
+        {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("its results would overwrite those of {}: both have one name", other.display()),
+            )
+            .at(video.display())
+            .mend("analyze them into different folders with --out, or rename one"));
+        }
+    }
+    Ok(())
 }
 
 /// Files as named; folders are searched for videos, sorted.

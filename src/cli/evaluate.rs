@@ -1,9 +1,10 @@
 use super::{Report, Terminal};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::net::Precision;
 use crate::project::Project;
+use crate::show;
 use crate::train::session;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Measure a trained network against the labels
@@ -30,6 +31,9 @@ pub(super) struct Args {
     /// Number format: fp32, bf16 or fp16
     #[arg(long, default_value = "fp32", value_name = "P")]
     precision: Precision,
+    /// Only the tables, no pictures of label against prediction
+    #[arg(long)]
+    no_pictures: bool,
     /// Likelihood a point must reach for the figures with cut-off [default: pcutoff of config.yaml]
     #[arg(long, value_name = "L")]
     pcutoff: Option<f64>,
@@ -45,6 +49,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         cutoff: args.pcutoff,
     };
     let done = session::evaluate(&project, &options, terminal)?;
+    if !args.no_pictures {
+        show::evaluation_pictures(&project, &done, terminal)?;
+    }
     let (test, train) = (&done.report.test, &done.report.train);
     let px = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
     let spread = test
@@ -78,7 +85,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         );
     }
     text += &format!("tables and pictures: {}", done.folder.display());
-    let mut json = serde_json::to_value(&done.report).unwrap_or(Value::Null);
+    let mut json = serde_json::to_value(&done.report)
+        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
     if let Some(map) = json.as_object_mut() {
         map.insert("scorer".into(), json!(done.scorer));
         map.insert("snapshot".into(), json!(done.snapshot));

@@ -161,7 +161,7 @@ pub fn run() -> ExitCode {
             if report.bad { ExitCode::from(1) } else { ExitCode::SUCCESS }
         }
         Err(e) => {
-            eprintln!("error: {e}");
+            terminal::complain(&format!("error: {e}"));
             if cli.json {
                 let object = json!({
                     "error": { "kind": format!("{:?}", e.kind()), "what": e.what(), "where": e.place(), "mend": e.how_to_mend() },
@@ -189,7 +189,7 @@ fn usage(e: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = e.to_string();
-    eprint!("{text}");
+    terminal::complain(text.trim_end());
     if std::env::args_os().any(|a| a == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let mend = "see `limn help` for the commands and `limn help COMMAND` for its arguments";

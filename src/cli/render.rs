@@ -1,4 +1,4 @@
-use super::analyze::{Model, videos};
+use super::analyze::{Model, apart, videos};
 use super::{Report, Terminal};
 use crate::draw::Style;
 use crate::error::Result;
@@ -49,6 +49,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let videos = videos(&args.videos)?;
+    apart(&videos, args.out.as_deref())?;
     let (folder, project) = args.model.folder(&args.project, terminal)?;
     let card = Card::read(&folder)?;
     if let Some(project) = &project {
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     marks.edges = args.skeleton;
     let style = VideoStyle { marks, trail: args.trail, legend: !args.no_legend };
     #[allow(clippy::cast_possible_truncation)] // a likelihood in percent
-    let percent = (style.marks.cutoff * 100.0) as i64;
+    let percent = (style.marks.cutoff * 100.0).round() as i64;
     let mut text = String::new();
     let mut list = Vec::new();
     for video in &videos {

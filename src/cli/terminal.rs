@@ -2,6 +2,7 @@
 
 use crate::watch::Watch;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +26,7 @@ impl Terminal {
             if STOP.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("\nstopping, what is finished is kept; press Ctrl-C again to end at once");
+            complain("\nstopping, what is finished is kept; press Ctrl-C again to end at once");
         });
         if let Err(e) = heard {
             tracing::debug!("Ctrl-C cannot be caught: {e}");
@@ -58,10 +59,15 @@ impl Terminal {
 
     fn say(&self, line: &str) {
         match self.bar() {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| complain(line)),
+            None => complain(line),
         }
     }
+}
+
+/// A line on standard error; nobody being there to read it is no reason to fail, as `eprintln!` would.
+pub(super) fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 impl Watch for Terminal {

@@ -63,15 +63,15 @@ struct Size {
     train_frames: usize,
     test_frames: usize,
     labels: usize,
-    steps: Option<u64>,
+    epochs: Option<u64>,
 }
 
 impl Wish {
     fn size(&self) -> Size {
         if self.quick {
-            Size { width: 320, height: 240, train_frames: 90, test_frames: 120, labels: 20, steps: Some(12) }
+            Size { width: 320, height: 240, train_frames: 90, test_frames: 120, labels: 20, epochs: Some(12) }
         } else {
-            Size { width: 640, height: 480, train_frames: 900, test_frames: 1200, labels: 100, steps: None }
+            Size { width: 640, height: 480, train_frames: 900, test_frames: 1200, labels: 100, epochs: None }
         }
     }
 }
@@ -148,7 +148,7 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
         net: Some("efficientnet_lite0".into()),
         device: wish.device.clone(),
         seed: wish.seed,
-        epochs: size.steps,
+        epochs: size.epochs,
         max_minutes: Some(wish.minutes.unwrap_or(6.0)),
         ..Options::default()
     };

@@ -260,8 +260,8 @@ mod tests {
         let mut reader = Reader::open(&path, &Quiet::default()).unwrap();
         let options = Options::default();
         assert_eq!(pick(&mut reader, 4..9, 10, &options), [4, 5, 6, 7, 8]);
-        assert_eq!(pick(&mut reader, 0..30, 0, &options), []);
-        assert_eq!(pick(&mut reader, 5..5, 4, &options), []);
+        assert!(pick(&mut reader, 0..30, 0, &options).is_empty());
+        assert!(pick(&mut reader, 5..5, 4, &options).is_empty());
         // The step holds, and few candidates are enough for a long window.
         let stepped = Options { step: 10, ..options };
         assert_eq!(pick(&mut reader, 0..30, 5, &stepped), [0, 10, 20]);

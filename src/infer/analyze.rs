@@ -130,7 +130,12 @@ pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Wat
         write_times(times, &index, &missing)?;
         dlc_tracks_csv::write(csv, &meta.scorer, &tracks)?;
         dlc_h5::write_tracks(h5, &meta.scorer, &tracks)?;
-        files::write_whole(note, text.as_bytes())
+        files::write_whole(note, text.as_bytes())?;
+        // The old note must not vouch for new tracks, should we be stopped between the two.
+        if meta_path.exists() {
+            std::fs::remove_file(&meta_path).map_err(|e| Error::io("replace the note", &meta_path, e))?;
+        }
+        Ok(())
     })?;
     #[allow(clippy::cast_precision_loss)]
     let frames = done.frames as f64;
@@ -179,7 +184,7 @@ fn track(
         let (send, receive) = sync_channel(AHEAD);
         let index = Arc::clone(index);
         let decoder = scope.spawn(move || decode(index, size, &send));
-        let result = consume(engine, &receive, &mut tracks, &mut missing, watch);
+        let result = consume(engine, &name, &receive, &mut tracks, &mut missing, watch);
         drop(receive); // lets the decoder end when we stop early
         let decoded = decoder
             .join()
@@ -221,6 +226,7 @@ fn decode(index: Arc<Index>, size: usize, send: &SyncSender<Batch>) -> Result<()
 
 fn consume(
     engine: &Engine,
+    name: &str,
     receive: &Receiver<Batch>,
     tracks: &mut Tracks,
     missing: &mut Vec<usize>,
@@ -230,7 +236,7 @@ fn consume(
         watch.check()?;
         for (frame, reason) in batch.missing {
             if missing.len() < NAMED {
-                watch.warn(&format!("frame {frame} cannot be decoded ({reason}); its row is empty"));
+                watch.warn(&format!("{name}: frame {frame} cannot be decoded ({reason}); its row is empty"));
             }
             missing.push(frame);
             watch.advance(1);

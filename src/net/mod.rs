@@ -40,6 +40,8 @@ pub use bundle::{Bundle, Card, SCHEMA, SkeletonCard, Training};
 pub use decode::{LOCREF_STD, Peaks, decode};
 pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};
 pub use layers::{Act, Conv, ConvNorm, ConvShape, Mode, Norm, Padding, channels_last};
+#[cfg(test)]
+pub(crate) use params::testing_params;
 pub use params::{Param, Params, Role, load_tensors, save_tensors};
 pub use precision::Precision;
 pub use predictor::Predictor;

@@ -313,6 +313,19 @@ pub(crate) fn tensors_of(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     Ok(tensors)
 }
 
+/// Learnt tensors of given names, shapes and values, for tests of what works on any of them.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn testing_params(device: Device, tensors: &[(&str, &[i64], &[f32])]) -> Params {
+    let mut params = Params::new(device);
+    for (name, shape, values) in tensors {
+        let _ =
+            params.make((*name).to_owned(), shape, Role::Trainable, Init::Constant(0.0), Some(0)).unwrap();
+        params.set(name, &Tensor::from_slice(values).view(*shape)).unwrap();
+    }
+    params
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ mod pictures;
 mod video;
 
 #[cfg(all(feature = "torch", feature = "vision"))]
-pub use pictures::evaluation_pictures;
+pub use pictures::{evaluation_pictures, learning_curve};
 pub use pictures::{label_pictures, plots};
 #[cfg(feature = "video")]
 pub use video::{Rendered, VideoStyle, render_video};

@@ -24,12 +24,12 @@ pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) 
     watch.begin("draw labels", Some(frames.len() as u64));
     let drawn: Result<()> = frames.par_iter().try_for_each(|(key, frame)| {
         watch.check()?;
+        watch.advance(1);
+        // The check itself tells of pictures that are gone or damaged.
         let Ok(mut picture) = Picture::load(&project.image_path(key)) else { return Ok(()) };
         draw::labels(&mut picture, &labels.skeleton, &frame.points, &style);
         draw::legend(&mut picture, &labels.skeleton, &style);
-        picture.save_png(&project.labeled_data(&format!("{}_labeled", key.video)).join(&key.image))?;
-        watch.advance(1);
-        Ok(())
+        picture.save_png(&project.labeled_data(&format!("{}_labeled", key.video)).join(&key.image))
     });
     watch.end();
     drawn.map(|()| folders)
@@ -79,6 +79,27 @@ pub fn evaluation_pictures(
     plot::part_errors(&parts, &plot::PlotStyle::default())?
         .save_png(&done.folder.join("errors-by-bodypart.png"))?;
     Ok(folder)
+}
+
+/// Loss and test error over the steps, as `learning-curve.png` beside the log of a training.
+///
+/// # Errors
+/// When the folder's checkpoint cannot be read or the picture not be written.
+#[cfg(all(feature = "torch", feature = "vision"))]
+pub fn learning_curve(folder: &Path) -> Result<()> {
+    let Some(state) = crate::train::State::describe(folder)? else { return Ok(()) };
+    #[allow(clippy::cast_precision_loss)]
+    let rows: Vec<_> = state
+        .log
+        .iter()
+        .map(|r| plot::Progress {
+            step: r.step as f64,
+            loss: Some(r.loss).filter(|l| l.is_finite()),
+            train_px: None,
+            test_px: r.test_px,
+        })
+        .collect();
+    plot::learning_curve(&rows, &plot::PlotStyle::default())?.save_png(&folder.join("learning-curve.png"))
 }
 
 /// The four plots of a video's tracks (path, x and y over time, likelihood, displacements) into

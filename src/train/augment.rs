@@ -107,9 +107,10 @@ fn centre(
     side: usize,
     random: &mut ChaCha8Rng,
 ) -> Keypoint {
-    let seen: Vec<Keypoint> = points.iter().flatten().copied().collect();
     #[allow(clippy::cast_precision_loss)]
     let (w, h, reach) = (picture.width() as f64, picture.height() as f64, how.shift * side as f64);
+    // A label outside of the picture (or no number at all) shows nothing to crop around.
+    let seen: Vec<Keypoint> = points.iter().flatten().copied().filter(|p| p.inside(w, h)).collect();
     if !seen.is_empty() && random.random_bool(how.on_animal.clamp(0.0, 1.0)) {
         let p = seen[random.random_range(0..seen.len())];
         Keypoint::new(p.x + between(random, [-reach, reach]), p.y + between(random, [-reach, reach]))
@@ -138,7 +139,7 @@ fn warp(
     Ok(Picture::from_rgb(side, side, out.data_bytes()?.to_vec()).unwrap_or_else(|| Picture::new(side, side)))
 }
 
-/// Contrast about mid-grey, brightness and sensor noise.
+/// Contrast about mid-grey, brightness, tint and sensor noise.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as u8` saturates
 fn vary_light(rgb: &mut [u8], how: &Augmentation, random: &mut ChaCha8Rng) {
     let contrast = between(random, how.contrast) as f32;
@@ -156,10 +157,13 @@ fn vary_light(rgb: &mut [u8], how: &Augmentation, random: &mut ChaCha8Rng) {
     } else {
         Vec::new()
     };
-    let even: [f32; 256] = std::array::from_fn(|v| (v as f32 - 128.0) * contrast + 128.0 + brightness);
+    let even: [[f32; 256]; 3] = std::array::from_fn(|_| {
+        let gain = 1.0 + between(random, [-how.tint, how.tint]) as f32;
+        std::array::from_fn(|v| gain * ((v as f32 - 128.0) * contrast + 128.0 + brightness))
+    });
     let mut at = 0_usize;
     for (i, v) in rgb.iter_mut().enumerate() {
-        let mut value = even[usize::from(*v)];
+        let mut value = even[i % 3][usize::from(*v)];
         if !table.is_empty() {
             if i % 97 == 0 {
                 at = random.random_range(0..8192);
@@ -191,6 +195,7 @@ mod tests {
         Augmentation {
             contrast: [1.0, 1.0],
             brightness: 0.0,
+            tint: 0.0,
             blur: 0.0,
             noise: 0.0,
             on_animal: 1.0,
@@ -228,6 +233,17 @@ mod tests {
             let label = got.points[0].unwrap();
             assert!(bright_centre(&got.picture).distance(label) < 0.1, "crop {slot}");
             assert!(got.points[1].is_none());
+        }
+    }
+
+    #[test]
+    fn labels_that_are_no_place_do_no_harm() {
+        let picture = Picture::new(100, 80);
+        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e9];
+        for (slot, x) in odd.into_iter().enumerate() {
+            let points = [Some(Keypoint::new(x, 40.0)), Some(Keypoint::new(x, x)), None];
+            let got = crop(&picture, &points, &[], &plain(), 64, &mut random_for(0, 0, slot as u64)).unwrap();
+            assert!(got.points.iter().all(Option::is_none), "{x}");
         }
     }
 

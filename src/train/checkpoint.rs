@@ -22,6 +22,9 @@ pub struct State {
     pub step: u64,
     /// Steps the optimizer took (those with a finite gradient).
     pub optimizer_steps: i32,
+    /// What the loss is multiplied by before its gradient is taken; 1 but in fp16.
+    #[serde(default = "one")]
+    pub loss_scale: f64,
     /// Seconds of training so far, all sittings together.
     pub seconds: f64,
     /// Smallest mean test error so far, in pixels.
@@ -52,6 +55,10 @@ pub struct State {
     pub recipe: Recipe,
     /// One row per epoch, as in the log.
     pub log: Vec<Row>,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// One epoch in `learning_stats.csv`. Losses are means over the epoch's steps.
@@ -91,7 +98,9 @@ impl State {
     /// When the folder cannot be written.
     pub fn save(&mut self, folder: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
         files::make_folder(folder)?;
-        self.tensors = format!("checkpoint-{:07}.safetensors", self.step);
+        // A name that is free: the tensors that the old state names must stay until the new state is written.
+        let name = |n: u32| format!("checkpoint-{:07}-{n}.safetensors", self.step);
+        self.tensors = (0..).map(name).find(|n| !folder.join(n).exists()).unwrap_or_else(|| name(0));
         save_tensors(&folder.join(&self.tensors), tensors.iter().map(|(n, t)| (n.as_str(), t)))?;
         let text = serde_yaml::to_string(self)
             .map_err(|e| Error::new(Kind::Format, format!("cannot write the checkpoint: {e}")))?;
@@ -116,6 +125,16 @@ impl State {
     /// # Errors
     /// When it is damaged or of another version.
     pub fn load(folder: &Path) -> Result<Option<(Self, BTreeMap<String, Tensor>)>> {
+        let Some(state) = Self::describe(folder)? else { return Ok(None) };
+        let tensors = load_tensors(&folder.join(&state.tensors))?;
+        Ok(Some((state, tensors)))
+    }
+
+    /// Reads a checkpoint without its tensors; `None` when there is none in the folder.
+    ///
+    /// # Errors
+    /// When it is damaged or of another version.
+    pub fn describe(folder: &Path) -> Result<Option<Self>> {
         if !Self::is_in(folder) {
             return Ok(None);
         }
@@ -130,8 +149,7 @@ impl State {
                 .at(path.display())
                 .mend(format!("this limn reads layout {SCHEMA}; train again without --resume")));
         }
-        let tensors = load_tensors(&folder.join(&state.tensors))?;
-        Ok(Some((state, tensors)))
+        Ok(Some(state))
     }
 
     fn path(folder: &Path) -> PathBuf {

@@ -41,20 +41,29 @@ impl Dataset {
     /// # Errors
     /// When a picture is gone or damaged: it is named.
     pub fn load(examples: Vec<Example>, watch: &dyn Watch) -> Result<Self> {
-        let Some(first) = examples.first() else {
+        if examples.is_empty() {
             return Err(Error::new(Kind::Labels, "there are no labelled frames to read")
                 .mend("label some frames, then run `limn split`"));
-        };
-        let (w, h) = size_of(first)?;
-        let fit = CACHE_BYTES / (w * h * 3).max(1);
+        }
+        let mut room = CACHE_BYTES;
+        let keep = examples
+            .iter()
+            .map(|e| {
+                let (w, h) = size_of(e)?;
+                let bytes = w.saturating_mul(h).saturating_mul(3);
+                let fits = bytes <= room;
+                room -= if fits { bytes } else { 0 };
+                Ok(fits)
+            })
+            .collect::<Result<Vec<_>>>()?;
         watch.begin("read frames", Some(examples.len() as u64));
         let read = examples
             .par_iter()
-            .enumerate()
-            .map(|(i, e)| {
+            .zip(&keep)
+            .map(|(e, keep)| {
                 watch.check()?;
                 watch.advance(1);
-                if i < fit {
+                if *keep {
                     decode(e).map(|p| ((p.width(), p.height()), Some(Arc::new(p))))
                 } else {
                     size_of(e).map(|size| (size, None))

@@ -77,3 +77,59 @@ pub fn compare(maps: &Heatmaps, crops: &[Crop], sigma: f64, offset_weight: f64) 
     let total = heatmap.f_add(&offset.f_mul_scalar(offset_weight)?)?;
     Ok(Loss { total, heatmap, offset })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Picture;
+    use crate::pose::Keypoint;
+
+    fn cut(points: Vec<Option<Keypoint>>) -> Crop {
+        Crop { picture: Picture::new(16, 16), points }
+    }
+
+    /// Two by two cells of 8 pixels, all outputs 0, one label in the middle of the first cell, sigma 8: by hand.
+    #[test]
+    fn a_small_case_by_hand() {
+        let e = f64::exp;
+        let maps = Heatmaps::from_values([1, 2, 2, 2], &[0.0; 8], &[0.0; 16], 8).unwrap();
+        let crops = [cut(vec![Some(Keypoint::new(4.0, 4.0)), None])];
+        let loss = compare(&maps, &crops, 8.0, 0.5).unwrap();
+        // Cross-entropy of a logit of 0 is ln 2 whatever the target, in eight cells; the unlabelled point adds its own.
+        let heatmap = 8.0 * 2_f64.ln() / (1.0 + 2.0 * e(-0.5) + e(-1.0) + 1.0);
+        assert!((loss.heatmap.double_value(&[]) - heatmap).abs() < 1e-5);
+        // All four cells are within 16 px; two lie 8 px off in x, two in y; Huber with 0.3 is |d| - 0.15 there.
+        let offset = 4.0 * (8.0 / OFFSET_UNIT - 0.15) / (4.0 * 2.0 + 1.0);
+        assert!((loss.offset.double_value(&[]) - offset).abs() < 1e-5);
+        assert!((loss.total.double_value(&[]) - heatmap - 0.5 * offset).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_right_answer_costs_nearly_nothing_and_decodes_to_the_label() {
+        let label = Keypoint::new(13.5, 3.25);
+        let (mut logits, mut offsets) = ([0.0_f32; 4], [0.0_f32; 8]);
+        for cell in 0..4 {
+            let (x, y) = (4.0 + 8.0 * (cell % 2) as f64, 4.0 + 8.0 * (cell / 2) as f64);
+            let (dx, dy) = (label.x - x, label.y - y);
+            let heat = (-(dx * dx + dy * dy) / 128.0).exp();
+            logits[cell] = (heat / (1.0 - heat)).ln() as f32;
+            offsets[cell] = (dx / OFFSET_UNIT) as f32;
+            offsets[4 + cell] = (dy / OFFSET_UNIT) as f32;
+        }
+        let maps = Heatmaps::from_values([1, 1, 2, 2], &logits, &offsets, 8).unwrap();
+        let loss = compare(&maps, &[cut(vec![Some(label)])], 8.0, 1.0).unwrap();
+        assert!(loss.offset.double_value(&[]) < 1e-10);
+        let peaks = crate::net::decode(&maps, crate::net::LOCREF_STD, crate::net::Score::Sigmoid).unwrap();
+        assert!(peaks.get(0, 0).unwrap().0.distance(label) < 1e-5);
+    }
+
+    #[test]
+    fn no_labels_at_all_give_a_finite_loss() {
+        let maps = Heatmaps::from_values([1, 1, 2, 2], &[0.0; 4], &[0.0; 8], 8).unwrap();
+        for points in [vec![None], vec![Some(Keypoint::new(f64::NAN, 3.0))]] {
+            let loss = compare(&maps, &[cut(points)], 8.0, 1.0).unwrap();
+            assert!(loss.total.double_value(&[]).is_finite());
+            assert_eq!(loss.offset.double_value(&[]), 0.0);
+        }
+    }
+}

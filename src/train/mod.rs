@@ -1,7 +1,8 @@
 //! Learning from labels: dataset, augmentation, losses, schedule, checkpoints, evaluation.
 //!
 //! [`session`] ties it to a project. A run writes into one folder: `snapshot-best/` and `snapshot-last/` (model
-//! bundles), `checkpoint.yaml` with its tensors (to continue exactly) and `learning_stats.csv` (a row per epoch).
+//! bundles), `checkpoint.yaml` with its tensors (to continue exactly) and `learning_stats.csv` (a row for
+//! every epoch, and for measurements within long ones).
 //! Random numbers depend only on seed, step and place in the batch, so that a seed gives the same run on one machine.
 //!
 //! ```

@@ -63,6 +63,8 @@ pub struct Augmentation {
     pub contrast: [f64; 2],
     /// Largest change of brightness either way, of 255.
     pub brightness: f64,
+    /// Largest change of each of red, green and blue by itself, as a share: other lamps, cameras and floors.
+    pub tint: f64,
     /// Chance of a Gaussian blur.
     pub blur: f64,
     /// Smallest and largest standard deviation of the blur.
@@ -133,23 +135,6 @@ impl Recipe {
         if !(0.0..1.0).contains(&self.ema) || self.sigma.is_nan() || self.sigma <= 0.0 {
             return wrong("`ema` must lie in [0, 1) and `sigma` be above 0");
         }
-        for (name, rate) in [
-            ("head_rate", self.head_rate),
-            ("backbone_rate", self.backbone_rate),
-            ("random_rate", self.random_rate),
-            ("weight_decay", self.weight_decay),
-            ("offset_weight", self.offset_weight),
-        ] {
-            if !(rate.is_finite() && rate >= 0.0) {
-                return wrong(&format!("`{name}` must be a number not below 0"));
-            }
-        }
-        if self.clip.is_nan() || self.clip <= 0.0 {
-            return wrong("`clip` must be above 0");
-        }
-        if self.evaluations == 0 {
-            return wrong("`evaluations` must be at least 1");
-        }
         let (inner, outer) = (self.head.backbone_stride, self.head.output_stride);
         if ![8, 16, 32].contains(&inner) || ![4, 8, 16, 32].contains(&outer) || outer > inner {
             return wrong(
@@ -160,27 +145,39 @@ impl Recipe {
             return wrong("`width` of the head must be at least 1");
         }
         let a = &self.augment;
+        for (name, value) in [
+            ("head_rate", self.head_rate),
+            ("backbone_rate", self.backbone_rate),
+            ("random_rate", self.random_rate),
+            ("weight_decay", self.weight_decay),
+            ("clip", self.clip),
+            ("sigma", self.sigma),
+            ("offset_weight", self.offset_weight),
+            ("on_animal", a.on_animal),
+            ("shift", a.shift),
+            ("rotation", a.rotation),
+            ("flip", a.flip),
+            ("brightness", a.brightness),
+            ("tint", a.tint),
+            ("blur", a.blur),
+            ("noise", a.noise),
+            ("noise_sigma", a.noise_sigma),
+        ] {
+            if !(0.0..=1e6).contains(&value) {
+                return wrong(&format!("`{name}` must be a number from 0 up"));
+            }
+        }
         for (name, chance) in
             [("on_animal", a.on_animal), ("flip", a.flip), ("blur", a.blur), ("noise", a.noise)]
         {
-            if !(0.0..=1.0).contains(&chance) {
+            if chance > 1.0 {
                 return wrong(&format!("`{name}` must be a chance from 0 to 1"));
-            }
-        }
-        for (name, range) in [
-            ("shift", a.shift),
-            ("rotation", a.rotation),
-            ("brightness", a.brightness),
-            ("noise_sigma", a.noise_sigma),
-        ] {
-            if !(range.is_finite() && range >= 0.0) {
-                return wrong(&format!("`{name}` must be a number not below 0"));
             }
         }
         for (name, [low, high]) in
             [("scale", a.scale), ("contrast", a.contrast), ("blur_sigma", a.blur_sigma)]
         {
-            if !(low > 0.0 && low <= high && high.is_finite()) {
+            if !(low > 0.0 && low <= high && high <= 1e3) {
                 return wrong(&format!("`{name}` must be two positive numbers, the smaller first"));
             }
         }
@@ -192,8 +189,13 @@ impl Recipe {
     #[allow(clippy::cast_precision_loss)] // step counts are small
     pub fn rate_at(&self, step: u64, total: u64) -> f64 {
         let warm = ((step + 1) as f64 / self.warmup.max(1) as f64).min(1.0);
-        let done = (step as f64 / total.max(1) as f64).clamp(0.0, 1.0);
-        warm * (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))
+        warm * Self::cooling(step as f64 / total.max(1) as f64)
+    }
+
+    /// The half cosine: 1 at the beginning (`done` = 0), 2 % at the end (`done` = 1).
+    #[must_use]
+    pub fn cooling(done: f64) -> f64 {
+        0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * done.clamp(0.0, 1.0)).cos())
     }
 }
 
@@ -210,6 +212,33 @@ mod tests {
             assert!(r.rate_at(r.steps, r.steps) < 0.03);
         }
         assert_eq!(Recipe::for_net("vgg").unwrap_err().kind(), Kind::Usage);
+    }
+
+    #[test]
+    fn the_rate_rises_and_falls() {
+        let r = Recipe { warmup: 10, ..Recipe::for_net("resnet_18").unwrap() };
+        assert!((r.rate_at(0, 100) - 0.1).abs() < 1e-9);
+        assert!((r.rate_at(4, 100) - 0.5 * Recipe::cooling(0.04)).abs() < 1e-12);
+        assert!((r.rate_at(50, 100) - 0.51).abs() < 1e-12);
+        assert!((r.rate_at(100, 100) - 0.02).abs() < 1e-12);
+        assert!((10..100).all(|s| r.rate_at(s, 100) > r.rate_at(s + 1, 100)));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let text = include_str!("../../config/resnet.yaml");
+        for (from, to, name) in [
+            ("rotation: 180.0", "rotation: .inf", "rotation"),
+            ("shift: 0.35", "shift: .nan", "shift"),
+            ("scale: [0.75, 1.3]", "scale: [1.3, 0.75]", "scale"),
+            ("head_rate: 1.0e-3", "head_rate: -1", "head_rate"),
+            ("crop: 256", "crop: 100", "crop"),
+            ("batch: 8", "batch: 0", "batch"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let e = Recipe::parse(&text.replace(from, to)).unwrap_err();
+            assert!(e.to_string().contains(name), "{e}");
+        }
     }
 
     #[test]

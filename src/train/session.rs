@@ -136,7 +136,7 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
         Some(path) => e.at(path.display()),
         None => e,
     })?;
-    let start = begin_with(&net, &net_name, options, watch)?;
+    let start = begin_with(&net, &net_name, options, &folder, watch)?;
     files::make_folder(&folder)?;
     files::must_be_writable(&folder)?;
     if !options.resume && State::is_in(&folder) {
@@ -147,7 +147,7 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
     let plan = Plan {
         folder: folder.clone(),
         seed: options.seed,
-        steps: options.epochs.map_or(recipe.steps, |e| e.max(1) * per_epoch),
+        steps: options.epochs.map(|e| e.max(1).saturating_mul(per_epoch)),
         max_minutes: options.max_minutes,
         resume: options.resume,
         precision,
@@ -155,7 +155,8 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
         data: hash_of(&labels, &split),
     };
     watch.note(&format!(
-        "training {net_name} ({start}) on {words}, {precision}: {} frames to train on, {} to test on, crops of {side} px",
+        "{} {net_name} ({start}) on {words}, {precision}: {} frames to train on, {} to test on, crops of {side} px",
+        if options.resume { "going on with" } else { "training" },
         train_set.len(),
         test_set.as_ref().map_or(0, Dataset::len),
     ));
@@ -304,9 +305,12 @@ fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &d
     Splits::load(project, shuffle, labels, watch)
 }
 
-fn begin_with(net: &Net, name: &str, options: &Options, watch: &dyn Watch) -> Result<String> {
+/// Loads the weights to begin with, and says in words which they are; for a run in `folder` that goes on, which they
+/// were.
+fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &dyn Watch) -> Result<String> {
     if options.resume {
-        return Ok("resumed".into());
+        let began = Card::read(&snapshot_folder(folder, "last")).map(|c| c.training.start);
+        return Ok(began.ok().filter(|s| !s.is_empty()).unwrap_or_else(|| "resumed".into()));
     }
     Ok(match &options.start {
         Start::Random => "random weights".into(),

@@ -7,7 +7,7 @@ use super::loss;
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
 use crate::error::{Error, Kind, Result};
-use crate::net::{Bundle, Card, Mode, Net, Precision, Predictor};
+use crate::net::{Bundle, Card, Mode, Net, Precision, Predictor, Role};
 use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,10 @@ use tch::{Tensor, no_grad};
 /// So many steps in a row may have no finite gradient before training gives up.
 const BAD_STEPS: u32 = 5;
 
+/// fp16 gradients are scaled so much at first; halved when they overflow, doubled after so many good steps.
+const FIRST_SCALE: f64 = 1024.0;
+const SCALE_STEPS: u64 = 500;
+
 /// What a run is asked for, apart from the recipe.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -24,8 +28,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Seed of everything random.
     pub seed: u64,
-    /// Steps of the whole schedule.
-    pub steps: u64,
+    /// Steps of the whole schedule; the recipe's, or those of the run that is resumed, when not given.
+    pub steps: Option<u64>,
     /// When given, the schedule goes by the clock if the steps would take longer.
     pub max_minutes: Option<f64>,
     /// Go on from the folder's checkpoint.
@@ -49,7 +53,7 @@ pub struct Outcome {
     pub best_error_px: Option<f64>,
     /// Mean test error at the end, in pixels.
     pub last_error_px: Option<f64>,
-    /// Whether the whole schedule was run (or stopped early because nothing improved).
+    /// Whether the whole schedule was run; it was not when nothing improved and it ended early.
     pub complete: bool,
     /// Why it ended, in words.
     pub ended: String,
@@ -96,6 +100,7 @@ impl<'a> Trainer<'a> {
             tensors: String::new(),
             step: 0,
             optimizer_steps: 0,
+            loss_scale: if plan.precision == Precision::Fp16 { FIRST_SCALE } else { 1.0 },
             seconds: 0.0,
             best_px: None,
             stale: 0,
@@ -103,7 +108,7 @@ impl<'a> Trainer<'a> {
             complete: false,
             seed: plan.seed,
             max_minutes: plan.max_minutes,
-            total_steps: plan.steps,
+            total_steps: plan.steps.unwrap_or(recipe.steps),
             side,
             precision: plan.precision.to_string(),
             pretrained: plan.pretrained,
@@ -125,6 +130,14 @@ impl<'a> Trainer<'a> {
                     .mend("train without --resume")
             })?;
             fits(&saved, &state)?;
+            if let Some(steps) = plan.steps.filter(|s| *s != saved.total_steps) {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("the checkpoint's schedule has {} steps, not {steps}", saved.total_steps),
+                )
+                .at(plan.folder.display())
+                .mend("resume without --epochs, or train again without --resume"));
+            }
             let part = |prefix: &str| -> BTreeMap<String, Tensor> {
                 tensors
                     .iter()
@@ -141,7 +154,8 @@ impl<'a> Trainer<'a> {
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
         }
         let before = state.seconds;
-        Ok(Self {
+        let last_px = state.log.iter().rev().find_map(|r| r.test_px);
+        let mut trainer = Self {
             net,
             card,
             naming,
@@ -153,8 +167,11 @@ impl<'a> Trainer<'a> {
             began: Instant::now(),
             before,
             per_epoch: 1,
-            last_px: None,
-        })
+            last_px,
+        };
+        // A finished run goes on when it is given more time.
+        trainer.state.complete &= trainer.progress() >= 1.0;
+        Ok(trainer)
     }
 
     /// Trains to the end of the schedule, to early stop, or until somebody asks to stop; writes snapshots, checkpoint
@@ -180,9 +197,12 @@ impl<'a> Trainer<'a> {
         let ended = match result {
             Ok(ended) => ended,
             Err(e) if e.kind() == Kind::Cancelled => {
-                self.save_checkpoint()?;
-                self.save_snapshot("last")?;
-                return Err(e.mend("continue with `limn train --resume`"));
+                // Before the first step there is nothing to keep, and maybe an earlier model to spare.
+                if self.state.step > 0 {
+                    self.save_checkpoint()?;
+                    self.save_snapshot("last")?;
+                }
+                return Err(e.mend("go on with the same command and --resume"));
             }
             Err(e) => return Err(e),
         };
@@ -209,7 +229,14 @@ impl<'a> Trainer<'a> {
     ) -> Result<String> {
         let mut epoch = Epoch::default();
         let mut bad = 0;
-        while self.progress() < 1.0 {
+        // A run that was stopped while it measured takes that up first.
+        if self.state.step > 0
+            && self.due()
+            && let Some(ended) = self.measure(&mut epoch, test, watch)?
+        {
+            return Ok(ended);
+        }
+        while !self.state.complete {
             watch.check()?;
             let crops =
                 batches.recv().map_err(|_| Error::new(Kind::Compute, "the batch loader stopped"))??;
@@ -218,7 +245,10 @@ impl<'a> Trainer<'a> {
             epoch.seconds += clock.elapsed().as_secs_f64();
             self.state.step += 1;
             watch.advance(1);
-            bad = if finite { 0 } else { bad + 1 };
+            let scaled = self.state.loss_scale > 1.0;
+            // An overflow in fp16 asks for a smaller scale and is no fault of the data.
+            bad = if finite || scaled { 0 } else { bad + 1 };
+            self.rescale(finite);
             if bad > 0 {
                 watch.warn(&format!(
                     "step {}: the gradient is no finite number; the step was skipped",
@@ -229,28 +259,62 @@ impl<'a> Trainer<'a> {
                 return Err(Error::new(Kind::Compute, format!("training diverged at step {}", self.state.step))
                     .mend("lower the learning rates in the recipe, or use --precision fp32; the last snapshots are kept"));
             }
-            let done = self.progress();
-            #[allow(clippy::cast_precision_loss)]
-            let due = done >= 1.0
-                || done * self.recipe.evaluations.max(1) as f64 >= (self.state.evaluations + 1) as f64;
-            if due || self.state.step.is_multiple_of(self.per_epoch) {
-                let test_px = if due { self.evaluate(test, watch)? } else { None };
-                self.log(&mut epoch, test_px, watch)?;
-            }
-            if due {
-                self.state.complete = done >= 1.0;
-                let stop = self.recipe.patience > 0 && self.state.stale >= self.recipe.patience && done < 1.0;
-                self.save_snapshot("last")?;
-                self.save_checkpoint()?;
-                if stop {
-                    return Ok(format!(
-                        "stopped early: {} evaluations without improvement",
-                        self.state.stale
-                    ));
+            if self.due() {
+                if let Some(ended) = self.measure(&mut epoch, test, watch)? {
+                    return Ok(ended);
                 }
+            } else if self.state.step.is_multiple_of(self.per_epoch) {
+                self.log(&mut epoch, None, watch)?;
             }
         }
         Ok("the whole schedule was run".to_owned())
+    }
+
+    /// Whether the test error is to be measured now: at the end, and at about so many moments on the way as the
+    /// recipe says, each at the end of an epoch unless epochs are longer than the way between two of them.
+    #[allow(clippy::cast_precision_loss)]
+    fn due(&self) -> bool {
+        if self.state.complete {
+            return false;
+        }
+        let done = self.progress();
+        let wanted = self.recipe.evaluations.max(1) as f64;
+        let epoch_share = done / self.state.step.max(1) as f64 * self.per_epoch as f64;
+        let here = self.state.step.is_multiple_of(self.per_epoch) || epoch_share * wanted > 1.0;
+        done >= 1.0 || (here && done * wanted >= (self.state.evaluations + 1) as f64)
+    }
+
+    /// Measures, logs and saves; why training ends, when it ends early.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn measure(
+        &mut self,
+        epoch: &mut Epoch,
+        test: Option<&Dataset>,
+        watch: &dyn Watch,
+    ) -> Result<Option<String>> {
+        let done = self.progress();
+        let test_px = self.evaluate(test, watch)?;
+        // By the clock several moments may have passed at once; one measurement serves them all.
+        let passed = (done * self.recipe.evaluations.max(1) as f64) as u64;
+        self.state.evaluations = passed.max(self.state.evaluations + 1);
+        self.log(epoch, test_px, watch)?;
+        self.state.complete = done >= 1.0;
+        self.save_snapshot("last")?;
+        self.save_checkpoint()?;
+        let stop = self.recipe.patience > 0 && self.state.stale >= self.recipe.patience && done < 1.0;
+        Ok(stop.then(|| format!("stopped early: {} evaluations without improvement", self.state.stale)))
+    }
+
+    /// Keeps the loss of an fp16 run as large as its gradients bear.
+    fn rescale(&mut self, finite: bool) {
+        if self.plan.precision != Precision::Fp16 {
+            return;
+        }
+        if !finite {
+            self.state.loss_scale = (self.state.loss_scale / 2.0).max(1.0);
+        } else if self.state.step.is_multiple_of(SCALE_STEPS) {
+            self.state.loss_scale = (self.state.loss_scale * 2.0).min(65536.0);
+        }
     }
 
     /// How much of the schedule is done, 0 to 1: by steps, or by the clock where that is further.
@@ -267,9 +331,11 @@ impl<'a> Trainer<'a> {
 
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn rate(&self) -> f64 {
-        let virtual_step = (self.progress() * self.state.total_steps as f64) as u64;
-        let warm = ((self.state.step + 1) as f64 / self.recipe.warmup.max(1) as f64).min(1.0);
-        warm * self.recipe.rate_at(virtual_step.max(self.recipe.warmup), self.state.total_steps)
+        let done = self.progress();
+        // Warm-up goes by steps, however fast the clock runs, but takes no more than a tenth of a short schedule.
+        let warm =
+            ((self.state.step + 1) as f64 / self.recipe.warmup.max(1) as f64).max(done * 10.0).min(1.0);
+        warm * Recipe::cooling(done)
     }
 
     /// One gradient step; whether the gradient was finite.
@@ -284,7 +350,9 @@ impl<'a> Trainer<'a> {
         let maps = self.net.forward(&self.net.normalise(&loss::pixels(crops)?)?, mode)?;
         let loss = loss::compare(&maps, crops, recipe.sigma, recipe.offset_weight)?;
         self.net.params().zero_grad();
-        loss.total.f_backward()?;
+        let scale = self.state.loss_scale;
+        self.optimizer.set_scale(scale);
+        loss.total.f_mul_scalar(scale)?.f_backward()?;
         let share = self.rate();
         let (head, backbone) = if pretrained {
             (recipe.head_rate, recipe.backbone_rate)
@@ -296,6 +364,12 @@ impl<'a> Trainer<'a> {
             share * if p.is_backbone() { backbone } else { head }
         })?;
         if !norm.is_finite() {
+            // The forward pass may have left the same in the norms' running statistics; the average is sound.
+            for p in self.net.params().iter().filter(|p| p.role == Role::Buffer) {
+                if let Some(a) = self.average.get(&p.name) {
+                    self.net.params().set(&p.name, a)?;
+                }
+            }
             return Ok(false);
         }
         self.follow()?;
@@ -320,7 +394,6 @@ impl<'a> Trainer<'a> {
 
     /// Mean error of the averaged weights on the test frames; keeps them as `best` when it is the smallest so far.
     fn evaluate(&mut self, test: Option<&Dataset>, watch: &dyn Watch) -> Result<Option<f64>> {
-        self.state.evaluations += 1;
         let Some(test) = test else { return Ok(None) };
         let average = self.averaged_net()?;
         let predictor = Predictor::new(average, self.plan.precision)?;
@@ -347,8 +420,12 @@ impl<'a> Trainer<'a> {
 
     fn log(&mut self, epoch: &mut Epoch, test_px: Option<f64>, watch: &dyn Watch) -> Result<()> {
         self.state.seconds = self.seconds();
-        let row =
-            epoch.row(self.state.step, self.state.step / self.per_epoch, test_px, self.state.seconds)?;
+        let row = epoch.row(
+            self.state.step,
+            self.state.step.div_ceil(self.per_epoch),
+            test_px,
+            self.state.seconds,
+        )?;
         *epoch = Epoch { rate: epoch.rate, ..Epoch::default() };
         let known = self.state.log.iter().rev().find_map(|r| r.test_px);
         let test = row.test_px.or(known).map(|t| format!(", test error {t:.2} px")).unwrap_or_default();
@@ -366,11 +443,18 @@ impl<'a> Trainer<'a> {
             (self.naming)(&if name == "best" { format!("best-{epochs}") } else { epochs.to_string() });
         self.card.training.steps = self.state.step;
         self.card.training.complete = self.state.complete;
+        self.card.created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         self.card.metrics.clear();
         if let Some(px) = self.last_px {
             self.card.metrics.insert("test_mean_error_px".to_owned(), px);
         }
-        Bundle::save(&self.card, &self.averaged_net()?, &snapshot_folder(&self.plan.folder, name), true)
+        Bundle::save(&self.card, &self.averaged_net()?, &snapshot_folder(&self.plan.folder, name), true)?;
+        // The best of an earlier run must not pass for the best of this one.
+        let best = snapshot_folder(&self.plan.folder, "best");
+        if self.state.best_px.is_none() && best.join("model.yaml").is_file() {
+            std::fs::remove_dir_all(&best).map_err(|e| Error::io("remove the earlier model", &best, e))?;
+        }
+        Ok(())
     }
 
     fn save_checkpoint(&mut self) -> Result<()> {
@@ -479,5 +563,100 @@ impl Watch for Silent<'_> {
     fn end(&self) {}
     fn stopped(&self) -> bool {
         self.0.stopped()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Device, HeadSpec, NetSpec};
+    use crate::pose::Skeleton;
+    use tch::Kind as Number;
+
+    fn with_trainer(recipe: &Recipe, steps: u64, work: impl FnOnce(Trainer)) {
+        let spec = NetSpec {
+            net: "efficientnet_lite0".into(),
+            backbone_stride: 16,
+            output_stride: 8,
+            points: 1,
+            head: HeadSpec { width: 16, ..HeadSpec::default() },
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let net = Net::new(&spec, Device::Cpu, 1).unwrap();
+        let plan = Plan {
+            folder: dir.path().to_owned(),
+            seed: 1,
+            steps: Some(steps),
+            max_minutes: None,
+            resume: false,
+            precision: Precision::Fp32,
+            pretrained: false,
+            data: String::new(),
+        };
+        let card = Card::new(&spec, &Skeleton::single(["a"])).unwrap();
+        work(Trainer::new(&net, card, &|uid| uid.to_owned(), recipe, &plan, 64).unwrap());
+    }
+
+    #[test]
+    fn the_average_follows_the_weights() {
+        let recipe = Recipe { ema: 0.9, ..Recipe::for_net("efficientnet_lite0").unwrap() };
+        with_trainer(&recipe, 10, |mut t| {
+            let name = t.net.params().trainable().next().unwrap().name.clone();
+            let size = t.net.params().get(&name).unwrap().tensor.size();
+            let fill = |v: f64| Tensor::full(size.as_slice(), v, (Number::Float, Device::Cpu));
+            let average = |t: &Trainer| t.average[&name].mean(Number::Double).double_value(&[]);
+            no_grad(|| t.average.get_mut(&name).unwrap().copy_(&fill(1.0)));
+            t.net.params().set(&name, &fill(2.0)).unwrap();
+            // Untrained, it runs after the weights by 9 parts of 10; after many steps by 1 - ema.
+            t.follow().unwrap();
+            assert!((average(&t) - 1.9).abs() < 1e-6);
+            t.optimizer.restore(&BTreeMap::new(), 1000).unwrap();
+            t.net.params().set(&name, &fill(2.9)).unwrap();
+            t.follow().unwrap();
+            assert!((average(&t) - 2.0).abs() < 1e-6);
+        });
+    }
+
+    #[test]
+    fn rates_warm_up_and_a_short_run_reaches_the_top() {
+        let recipe = Recipe { warmup: 30, ..Recipe::for_net("resnet_18").unwrap() };
+        let rates = |steps: u64| {
+            let mut rates = Vec::new();
+            with_trainer(&recipe, steps, |mut t| {
+                for step in 0..=steps {
+                    t.state.step = step;
+                    rates.push(t.rate());
+                }
+            });
+            rates
+        };
+        let long = rates(1000);
+        assert!((long[0] - 1.0 / 30.0).abs() < 1e-9);
+        assert!((long[14] - 0.5).abs() < 0.001);
+        assert!(long[30] > 0.99 && (long[1000] - 0.02).abs() < 1e-9);
+        let short = rates(20);
+        assert!(short.iter().any(|r| *r > 0.95), "{short:?}");
+        assert!((short[20] - 0.02).abs() < 1e-9);
+    }
+
+    #[test]
+    fn measurements_fall_on_ends_of_epochs() {
+        let recipe = Recipe { evaluations: 4, ..Recipe::for_net("resnet_18").unwrap() };
+        let due = |per_epoch: u64, steps: u64| {
+            let mut at = Vec::new();
+            with_trainer(&recipe, steps, |mut t| {
+                t.per_epoch = per_epoch;
+                for step in 1..=steps {
+                    t.state.step = step;
+                    if t.due() {
+                        at.push(step);
+                        t.state.evaluations += 1;
+                    }
+                }
+            });
+            at
+        };
+        assert_eq!(due(7, 100), [28, 56, 77, 100]);
+        assert_eq!(due(60, 100), [25, 50, 75, 100], "epochs longer than the way between two measurements");
     }
 }
