@@ -114,6 +114,12 @@ impl State {
         Ok(())
     }
 
+    /// Whether there is a checkpoint in the folder.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        Self::path(folder).exists()
+    }
+
     /// Reads a checkpoint; `None` when there is none in the folder.
     ///
     /// # Errors
@@ -129,10 +135,10 @@ impl State {
     /// # Errors
     /// When it is damaged or of another version.
     pub fn describe(folder: &Path) -> Result<Option<Self>> {
-        let path = Self::path(folder);
-        if !path.exists() {
+        if !Self::is_in(folder) {
             return Ok(None);
         }
+        let path = Self::path(folder);
         let state: Self = serde_yaml::from_str(&files::read_text(&path)?).map_err(|e| {
             Error::new(Kind::Format, format!("the checkpoint cannot be read: {e}"))
                 .at(path.display())
