@@ -745,7 +745,7 @@ fn a_full_disk_leaves_earlier_tracks_videos_and_models_whole() {
     for kib in [4, 6000, 40_000] {
         disk.leave(kib);
         let before = disk.files();
-        fails(&train, 1, FULL, "dlc-models", "free some space");
+        fails(&train, 1, FULL, "limn-models", "free some space");
         clean(&disk.0);
         let after = disk.files();
         for (f, hash) in &before {
@@ -809,7 +809,7 @@ fn a_folder_that_is_read_only() {
         (args(&["extract-frames", &root, "--count", "8"]), "labeled-data/m1"),
         (args(&["check-labels", &root]), "labeled-data"),
         (args(&["split", &root, "--seed", "4", "--force"]), root.as_str()),
-        (train(&p, &["--epochs", "1"]), "dlc-models"),
+        (train(&p, &["--epochs", "1"]), "limn-models"),
         (args(&["evaluate", &root, "--device", "cpu"]), root.as_str()),
         (args(&["analyze", &root, &video, "--device", "cpu"]), above.trim_end_matches('/')),
     ] {
