@@ -113,21 +113,22 @@ fn train(place: &Place, more: &[&str]) -> Vec<String> {
     args.iter().chain(more).map(|s| (*s).to_owned()).collect()
 }
 
-/// A project with a model: trained once, copied for every test.
+/// A project with a model: trained once, kept in memory, and written anew for every test.
 fn trained() -> Place {
-    static FIRST: OnceLock<Place> = OnceLock::new();
-    let first = FIRST.get_or_init(|| {
+    static FIRST: OnceLock<(String, BTreeMap<String, Vec<u8>>)> = OnceLock::new();
+    let (root, kept) = FIRST.get_or_init(|| {
         let place = project(6);
         limn(&train(&place, &["--epochs", "1"])).assert().success();
-        place
+        let names = files(place.0.path()).into_keys().filter(|f| !f.contains("checkpoint"));
+        (text(place.root()), names.map(|f| (f.clone(), fs::read(place.at(&f)).unwrap())).collect())
     });
     let place = Place::new();
-    for entry in files(first.0.path()).keys().filter(|f| !f.contains("checkpoint")) {
-        let to = place.at(entry);
+    for (file, bytes) in kept {
+        let to = place.at(file);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(first.at(entry), to).unwrap();
+        fs::write(to, bytes).unwrap();
     }
-    place.write("config.yaml", place.read("config.yaml").replace(&text(first.root()), &text(place.root())));
+    place.write("config.yaml", place.read("config.yaml").replace(root, &text(place.root())));
     place
 }
 
