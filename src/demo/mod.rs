@@ -174,7 +174,7 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     marks.radius = 3.0;
     let fps = Index::open(&day2, watch)?.fps();
     let plots = show::plots(&day2, &tracks, fps, &marks, &tracks_folder)?;
-    let style = VideoStyle { marks: marks.clone(), trail: 15, legend: true };
+    let style = VideoStyle { marks, trail: 15, legend: true };
     let video = infer::result_path(&tracks_folder, &day2, &engine.card().scorer, "_p60_labeled.mp4");
     let rendered = show::render_video(&day2, &tracks, &style, &video, watch)?;
     let picture = wish.folder.join("demo.png");
