@@ -81,7 +81,10 @@ impl Error {
             K::StorageFull | K::QuotaExceeded => (Kind::Io, "free some space on this disk and run it again"),
             _ => (Kind::Io, "check the disk and try again"),
         };
-        Self::new(kind, format!("cannot {what}: {source}"))
+        let said = source.to_string();
+        // `tempfile` adds its temporary path, of which the user knows nothing.
+        let said = said.split(" at path \"").next().unwrap_or_default();
+        Self::new(kind, format!("cannot {what}: {said}"))
             .at(path.as_ref().display())
             .mend(mend)
             .because(source)
@@ -91,6 +94,16 @@ impl Error {
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.0.place.get_or_insert_with(|| place.to_string());
+        self
+    }
+
+    /// Names `to` wherever the place and the message name `from`: for work in a temporary folder, of which the user
+    /// knows nothing.
+    #[must_use]
+    pub fn relocated(mut self, from: &Path, to: &Path) -> Self {
+        let (from, to) = (from.display().to_string(), to.display().to_string());
+        self.0.what = self.0.what.replace(&from, &to);
+        self.0.place = self.0.place.map(|p| p.replace(&from, &to));
         self
     }
 

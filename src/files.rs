@@ -47,6 +47,45 @@ pub fn write_path(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result
     keep(temp, path)
 }
 
+/// Writes files of one folder that belong together: `fill` gets a temporary path for each, in a folder of their own
+/// with the same names, and they take their places, in this order, only when all of them are whole. Errors name the
+/// later places.
+///
+/// # Errors
+/// As [`write_whole`], and whatever `fill` returns; the old files, if any, are untouched then.
+pub fn write_together<const N: usize>(
+    paths: [&Path; N],
+    fill: impl FnOnce([&Path; N]) -> Result<()>,
+) -> Result<()> {
+    let Some(folder) = paths.first().map(|p| folder_of(p)) else { return Ok(()) };
+    let temp = temporary_folder(&folder)?;
+    let new = paths.map(|p| temp.path().join(p.file_name().unwrap_or_default()));
+    fill(std::array::from_fn(|i| new[i].as_path())).map_err(|e| e.relocated(temp.path(), &folder))?;
+    for (new, path) in new.iter().zip(paths) {
+        let failed = |e| Error::io("write the file", path, e);
+        if let Ok(old) = fs::metadata(path) {
+            fs::set_permissions(new, old.permissions()).map_err(failed)?;
+        }
+        fs::rename(new, path).map_err(failed)?;
+    }
+    sync_folder(&folder)
+}
+
+/// Whether new files can be made in a folder, asked before long work whose results go there.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn must_be_writable(folder: &Path) -> Result<()> {
+    temporary_folder(folder).map(drop)
+}
+
+fn temporary_folder(folder: &Path) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(".limn-")
+        .tempdir_in(folder)
+        .map_err(|e| Error::io("write in the folder", folder, e))
+}
+
 fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
     let dir = folder_of(path);
     let suffix = path.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
@@ -110,6 +149,23 @@ pub fn folder_of(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_belong_together_are_replaced_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        write_whole(&a, b"old").unwrap();
+        let failed = write_together([&a, &b], |[a, b]| {
+            write_whole(a, b"new")?;
+            read_text(b).map(drop)
+        });
+        assert_eq!(failed.unwrap_err().place(), b.to_str());
+        assert_eq!(fs::read(&a).unwrap(), b"old");
+        write_together([&a, &b], |[a, b]| write_whole(a, b"new").and_then(|()| write_whole(b, b"new")))
+            .unwrap();
+        assert_eq!((fs::read(&a).unwrap(), fs::read(&b).unwrap()), (b"new".to_vec(), b"new".to_vec()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary folder is left");
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file() {

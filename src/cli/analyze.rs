@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     }
     let failures: Vec<_> = failed
         .iter()
-        .map(|(v, e)| json!({ "video": v, "what": e.what(), "mend": e.how_to_mend() }))
+        .map(|(v, e)| json!({ "video": v, "what": e.what(), "where": e.place(), "mend": e.how_to_mend() }))
         .collect();
     let json = json!({
         "scorer": engine.card().scorer, "device": engine.device(), "videos": done, "failed": failures,

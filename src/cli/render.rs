@@ -52,6 +52,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     apart(&videos, args.out.as_deref())?;
     let (folder, project) = args.model.folder(&args.project, terminal)?;
     let card = Card::read(&folder)?;
+    if let Some(project) = &project {
+        card.fits(&project.skeleton()).map_err(|e| e.at(folder.display()))?;
+    }
     let mut marks = project.map_or_else(Style::default, |p| show::style_of(&p.config));
     if let Some(cutoff) = args.pcutoff {
         marks.cutoff = cutoff;

@@ -4,6 +4,7 @@ use crate::net::Precision;
 use crate::project::Project;
 use crate::show;
 use crate::train::session::{self, Start};
+use crate::watch::Watch;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -74,7 +75,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         recipe: args.recipe.clone(),
     };
     let done = session::train(&mut project, &options, terminal)?;
-    show::learning_curve(&done.folder)?;
+    if let Err(e) = show::learning_curve(&done.folder) {
+        // The model is there; a picture is no reason to call the training failed.
+        terminal.warn(&format!("the learning curve was not drawn: {e}"));
+    }
     let o = &done.outcome;
     let error = |e: Option<f64>| e.map_or_else(|| "not measured".to_owned(), |e| format!("{e:.2} px"));
     let text = format!(

@@ -113,28 +113,30 @@ pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Wat
         watch.note(&format!("{}: already analyzed with this model (--force does it again)", video.display()));
         return Ok(Analysis { skipped: true, missing: old.missing, device: old.device, ..done });
     }
-    // Hours of work must not end at a folder that cannot be written.
-    tempfile::Builder::new().prefix(".limn-").tempfile_in(&out).map_err(|e| {
-        Error::new(Kind::Io, format!("the tracks cannot be written into this folder: {e}"))
-            .at(out.display())
-            .mend("choose another folder with --out, or make this one writable")
-            .because(e)
-    })?;
+    if request.batch == Some(0) {
+        return Err(
+            Error::new(Kind::Usage, "a batch of 0 frames is none").mend("give --batch a number above 0")
+        );
+    }
+    files::must_be_writable(&out)?; // better heard now than after hours
     let clock = Instant::now();
     let (tracks, missing) = track(engine, &index, request, watch)?;
     meta.missing = missing.len();
-    // An old note must not vouch for new tracks, should we be stopped between the two.
-    if meta_path.exists() {
-        std::fs::remove_file(&meta_path).map_err(|e| Error::io("replace the note", &meta_path, e))?;
-    }
     done.missing = missing.len();
-    write_times(&done.times, &index, &missing)?;
-    dlc_tracks_csv::write(&done.csv, &meta.scorer, &tracks)?;
-    dlc_h5::write_tracks(&done.h5, &meta.scorer, &tracks)?;
     let text = serde_yaml::to_string(&meta)
         .map_err(|e| Error::new(Kind::Format, format!("cannot write the analysis' note: {e}")))?;
-    // Last, so that it vouches for all the others.
-    files::write_whole(&meta_path, text.as_bytes())?;
+    // The note last, so that it vouches for all the others.
+    files::write_together([&done.times, &done.csv, &done.h5, &meta_path], |[times, csv, h5, note]| {
+        write_times(times, &index, &missing)?;
+        dlc_tracks_csv::write(csv, &meta.scorer, &tracks)?;
+        dlc_h5::write_tracks(h5, &meta.scorer, &tracks)?;
+        files::write_whole(note, text.as_bytes())?;
+        // The old note must not vouch for new tracks, should we be stopped between the two.
+        if meta_path.exists() {
+            std::fs::remove_file(&meta_path).map_err(|e| Error::io("replace the note", &meta_path, e))?;
+        }
+        Ok(())
+    })?;
     #[allow(clippy::cast_precision_loss)]
     let frames = done.frames as f64;
     done.fps = frames / clock.elapsed().as_secs_f64().max(1e-9);

@@ -243,7 +243,15 @@ impl Bundle {
         if !weights.is_file() {
             return Err(missing(&weights));
         }
-        let mut net = Net::blank(&card.net, device).map_err(|e| e.at(dir.join(CARD).display()))?;
+        let mut net = Net::blank(&card.net, device).map_err(|e| match e.kind() {
+            // Nobody asked for this network: the file says so.
+            ErrorKind::Usage => {
+                Error::new(ErrorKind::Bundle, format!("the model's description is wrong: {}", e.what()))
+                    .at(dir.join(CARD).display())
+                    .mend("copy the whole model folder again, or train again")
+            }
+            _ => e.at(dir.join(CARD).display()),
+        })?;
         net.normalise_by(card.mean, card.std)?;
         net.params().load(&weights)?;
         Ok(Self { card, net })
@@ -271,8 +279,9 @@ impl Bundle {
             Error::new(ErrorKind::Bundle, format!("the model's description cannot be written: {e}"))
                 .at(dir.display())
         })?;
-        net.params().save(&new.join(WEIGHTS))?;
-        files::write_whole(&new.join(CARD), text.as_bytes())?;
+        let into = |e: Error| e.relocated(&new, dir);
+        net.params().save(&new.join(WEIGHTS)).map_err(into)?;
+        files::write_whole(&new.join(CARD), text.as_bytes()).map_err(into)?;
         // Folders cannot be swapped in one step everywhere: the old one steps aside and is put back should the new one
         // not get its place.
         let old = temp.path().join("old");

@@ -28,9 +28,9 @@ pub fn choose(wish: &str) -> Result<(Device, String)> {
             Ok(device) => device,
             Err(_) => Device::Cpu,
         },
-        "cuda" => cuda(0)?,
+        "cuda" => cuda(0).map_err(|e| e.at("--device cuda"))?,
         other => match other.strip_prefix("cuda:").and_then(|n| n.parse().ok()) {
-            Some(index) => cuda(index)?,
+            Some(index) => cuda(index).map_err(|e| e.at(format!("--device {other}")))?,
             None => {
                 return Err(Error::new(ErrorKind::Usage, format!("`{other}` is no device"))
                     .mend("say auto, cpu, cuda or cuda:0"));

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::picture::Picture;
 use crate::pose::{FrameKey, Keypoint, Skeleton};
 use crate::watch::Watch;
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -66,18 +67,25 @@ impl LabelStore {
         }
 
         let mut gone: BTreeMap<&str, Vec<&FrameKey>> = BTreeMap::new();
+        // Decoded to the end: training would stop at a picture that is cut off.
+        let frames: Vec<_> = labels.labeled_frames().collect();
         watch.begin("check pictures", Some(total as u64));
-        for (key, frame) in labels.labeled_frames() {
+        let sizes = frames.par_iter().map(|(key, _)| {
             watch.check()?;
             watch.advance(1);
             let path = project.image_path(key);
-            if !path.is_file() {
-                gone.entry(&key.video).or_default().push(key);
-                continue;
-            }
-            let (width, height) = match Picture::size_of(&path) {
-                Ok(size) => size,
-                Err(e) => {
+            Ok(path.is_file().then(|| Picture::load(&path).map(|p| (p.width(), p.height()))))
+        });
+        let sizes: Result<Vec<_>> = sizes.collect();
+        watch.end();
+        for ((key, frame), size) in frames.into_iter().zip(sizes?) {
+            let (width, height) = match size {
+                None => {
+                    gone.entry(&key.video).or_default().push(key);
+                    continue;
+                }
+                Some(Ok(size)) => size,
+                Some(Err(e)) => {
                     let mend = e.how_to_mend().unwrap_or_default().to_owned();
                     add(Severity::Error, key.to_string(), e.what().to_owned(), &mend);
                     continue;
@@ -100,7 +108,6 @@ impl LabelStore {
                 }
             }
         }
-        watch.end();
         for (video, keys) in gone {
             let mend = "put the picture back, extract it again, or remove its labels";
             if keys.len() > MOST_TOLD {

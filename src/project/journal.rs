@@ -141,6 +141,9 @@ impl Journal {
         let before = file.metadata().map_err(failed)?.len();
         if let Err(e) = file.write_all(text.as_bytes()).and_then(|()| file.sync_data()) {
             let _ = file.set_len(before); // half a line would spoil the next one
+            if is_new {
+                let _ = std::fs::remove_file(&self.path);
+            }
             return Err(failed(e));
         }
         if is_new {

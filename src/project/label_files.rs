@@ -165,7 +165,7 @@ impl LabelFiles {
         Ok(())
     }
 
-    /// Writes both files whole, and reads back what was written.
+    /// Writes both files whole, reads back what was written, and then replaces the old ones.
     pub fn save(&mut self, labels: &Labels, watch: &dyn Watch) -> Result<()> {
         if self.now() != self.stamp {
             return Err(Error::new(Kind::Exists, "the labels were changed by another program meanwhile")
@@ -176,8 +176,6 @@ impl LabelFiles {
             let copy = keep_copy(&path, "damaged")?;
             watch.warn(&format!("{}: the damaged file is kept as {}", path.display(), copy.display()));
         }
-        #[cfg(feature = "hdf5")]
-        crate::formats::dlc_h5::write_labels(&self.h5, labels)?;
         #[cfg(not(feature = "hdf5"))]
         if self.h5.exists() {
             watch.warn(&format!(
@@ -185,23 +183,31 @@ impl LabelFiles {
                 self.h5.display()
             ));
         }
-        dlc_labels_csv::write(&self.csv, labels)?;
+        // Nothing takes the place of the old files before both are whole and read back as written.
+        let same = |path: &Path, read: &Labels| match difference(labels, read) {
+            None => Ok(()),
+            Some((count, first)) => Err(Error::new(
+                Kind::Labels,
+                format!("{count} pictures read back otherwise than written, first {first}"),
+            )
+            .at(path.display())
+            .mend("check the disk; the edits stay in the journal")),
+        };
+        let write_csv = |csv: &Path| {
+            dlc_labels_csv::write(csv, labels)?;
+            same(csv, &dlc_labels_csv::read(csv, watch)?)
+        };
+        #[cfg(feature = "hdf5")]
+        let written = crate::files::write_together([&self.h5, &self.csv], |[h5, csv]| {
+            crate::formats::dlc_h5::write_labels(h5, labels)?;
+            same(h5, &read_h5(h5, watch)?)?;
+            write_csv(csv)
+        });
+        #[cfg(not(feature = "hdf5"))]
+        let written = crate::files::write_together([&self.csv], |[csv]| write_csv(csv));
+        // Also after a failure between the two renames: what lies there now is ours.
         self.stamp = self.now();
-        let mut back = vec![(&self.csv, dlc_labels_csv::read(&self.csv, watch)?)];
-        if cfg!(feature = "hdf5") {
-            back.push((&self.h5, read_h5(&self.h5, watch)?));
-        }
-        for (path, read) in back {
-            if let Some((count, first)) = difference(labels, &read) {
-                return Err(Error::new(
-                    Kind::Labels,
-                    format!("{count} pictures read back otherwise than written, first {first}"),
-                )
-                .at(path.display())
-                .mend("check the disk; the edits stay in the journal"));
-            }
-        }
-        Ok(())
+        written
     }
 }
 

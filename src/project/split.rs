@@ -187,7 +187,7 @@ impl Splits {
     /// [`Kind::Usage`] for a fraction or number that makes no sense, [`Kind::Labels`] when fewer than two pictures are
     /// labelled, [`Kind::Exists`] when a model was trained on a shuffle that would change.
     pub fn draw(project: &mut Project, labels: &Labels, request: &SplitRequest) -> Result<Vec<Split>> {
-        let new = drawn(labels, request)?;
+        let new = drawn(labels, request).map_err(|e| e.at(project.root().display()))?;
         let mut splits = Self::read(project)?;
         for split in &new {
             let old = splits.shuffles.iter().position(|s| s.shuffle == split.shuffle);

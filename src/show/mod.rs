@@ -8,6 +8,7 @@
 //! ```
 
 mod pictures;
+#[cfg(feature = "video")]
 mod video;
 
 #[cfg(all(feature = "torch", feature = "vision"))]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Returns the folders.
 ///
 /// # Errors
-/// When a folder cannot be written. Pictures that are gone are left out: the check of the labels tells of them.
+/// When a folder cannot be written. Pictures that are gone or damaged are left out: the check of the labels tells of them.
 pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) -> Result<Vec<PathBuf>> {
     let style = super::style_of(&project.config);
     let labels = store.labels();
@@ -25,14 +25,8 @@ pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) 
     let drawn: Result<()> = frames.par_iter().try_for_each(|(key, frame)| {
         watch.check()?;
         watch.advance(1);
-        // One damaged picture must not hide what the check has to say of the others.
-        let mut picture = match Picture::load(&project.image_path(key)) {
-            Ok(picture) => picture,
-            Err(e) => {
-                watch.warn(&format!("{key} was not drawn: {e}"));
-                return Ok(());
-            }
-        };
+        // The check itself tells of pictures that are gone or damaged.
+        let Ok(mut picture) = Picture::load(&project.image_path(key)) else { return Ok(()) };
         draw::labels(&mut picture, &labels.skeleton, &frame.points, &style);
         draw::legend(&mut picture, &labels.skeleton, &style);
         picture.save_png(&project.labeled_data(&format!("{}_labeled", key.video)).join(&key.image))
@@ -100,7 +94,7 @@ pub fn learning_curve(folder: &Path) -> Result<()> {
         .iter()
         .map(|r| plot::Progress {
             step: r.step as f64,
-            loss: Some(r.loss),
+            loss: Some(r.loss).filter(|l| l.is_finite()),
             train_px: None,
             test_px: r.test_px,
         })

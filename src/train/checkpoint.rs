@@ -22,6 +22,9 @@ pub struct State {
     pub step: u64,
     /// Steps the optimizer took (those with a finite gradient).
     pub optimizer_steps: i32,
+    /// What the loss is multiplied by before its gradient is taken; 1 but in fp16.
+    #[serde(default = "one")]
+    pub loss_scale: f64,
     /// Seconds of training so far, all sittings together.
     pub seconds: f64,
     /// Smallest mean test error so far, in pixels.
@@ -52,6 +55,10 @@ pub struct State {
     pub recipe: Recipe,
     /// One row per epoch, as in the log.
     pub log: Vec<Row>,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// One epoch in `learning_stats.csv`. Losses are means over the epoch's steps.
@@ -107,6 +114,12 @@ impl State {
         Ok(())
     }
 
+    /// Whether there is a checkpoint in the folder.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        Self::path(folder).exists()
+    }
+
     /// Reads a checkpoint; `None` when there is none in the folder.
     ///
     /// # Errors
@@ -122,10 +135,10 @@ impl State {
     /// # Errors
     /// When it is damaged or of another version.
     pub fn describe(folder: &Path) -> Result<Option<Self>> {
-        let path = Self::path(folder);
-        if !path.exists() {
+        if !Self::is_in(folder) {
             return Ok(None);
         }
+        let path = Self::path(folder);
         let state: Self = serde_yaml::from_str(&files::read_text(&path)?).map_err(|e| {
             Error::new(Kind::Format, format!("the checkpoint cannot be read: {e}"))
                 .at(path.display())

@@ -57,17 +57,22 @@ impl Dataset {
             })
             .collect::<Result<Vec<_>>>()?;
         watch.begin("read frames", Some(examples.len() as u64));
-        let cache = examples
+        let read = examples
             .par_iter()
             .zip(&keep)
             .map(|(e, keep)| {
                 watch.check()?;
                 watch.advance(1);
-                if *keep { decode(e).map(|p| Some(Arc::new(p))) } else { Ok(None) }
+                if *keep {
+                    decode(e).map(|p| ((p.width(), p.height()), Some(Arc::new(p))))
+                } else {
+                    size_of(e).map(|size| (size, None))
+                }
             })
             .collect::<Result<Vec<_>>>();
         watch.end();
-        Ok(Self { examples, cache: cache? })
+        let (sizes, cache): (Vec<_>, _) = read?.into_iter().unzip();
+        Ok(Self { examples: inside(examples, &sizes, watch)?, cache })
     }
 
     /// How many pictures.
@@ -112,6 +117,30 @@ impl Dataset {
     }
 }
 
+/// Takes away the labels that do not lie inside their picture, as DeepLabCut does, and tells of them.
+fn inside(mut examples: Vec<Example>, sizes: &[(usize, usize)], watch: &dyn Watch) -> Result<Vec<Example>> {
+    let mut outside = 0;
+    let mut first = None;
+    for (e, &(w, h)) in examples.iter_mut().zip(sizes) {
+        #[allow(clippy::cast_precision_loss)] // pixels
+        let (w, h) = (w as f64, h as f64);
+        for p in e.points.iter_mut().filter(|p| p.is_some_and(|p| !p.inside(w, h))) {
+            *p = None;
+            outside += 1;
+            first.get_or_insert_with(|| e.key.to_string());
+        }
+    }
+    let Some(first) = first else { return Ok(examples) };
+    let mend = "see `limn check-labels`";
+    if examples.iter().all(|e| e.points.iter().all(Option::is_none)) {
+        return Err(Error::new(Kind::Labels, "no label lies inside its picture").at(first).mend(mend));
+    }
+    watch.warn(&format!(
+        "{outside} labels lie outside their picture, the first in {first}; they are not used ({mend})"
+    ));
+    Ok(examples)
+}
+
 fn extent(points: &[Option<Keypoint>]) -> Option<f64> {
     let seen: Vec<Keypoint> = points.iter().flatten().copied().collect();
     let range = |of: fn(&Keypoint) -> f64| {
@@ -131,7 +160,12 @@ fn size_of(example: &Example) -> Result<(usize, usize)> {
 }
 
 fn gone(e: Error) -> Error {
-    e.mend("put the picture back, or remove its row from the labels, then run `limn check-labels`")
+    if e.kind() != Kind::NotFound {
+        return e;
+    }
+    Error::new(Kind::NotFound, "a labelled picture is gone")
+        .at(e.place().unwrap_or_default())
+        .mend("put the picture back, or remove its row from the labels, then run `limn check-labels`")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub struct AdamW {
     moments: BTreeMap<String, (Tensor, Tensor)>,
     steps: i32,
     weight_decay: f64,
+    scale: f64,
 }
 
 impl AdamW {
@@ -26,7 +27,13 @@ impl AdamW {
             .trainable()
             .map(|p| Ok((p.name.clone(), (p.tensor.f_zeros_like()?, p.tensor.f_zeros_like()?))))
             .collect::<Result<_>>()?;
-        Ok(Self { moments, steps: 0, weight_decay })
+        Ok(Self { moments, steps: 0, weight_decay, scale: 1.0 })
+    }
+
+    /// The gradients that come are so many times too large: those of a loss scaled up, so that the small ones do not
+    /// vanish in fp16 (Micikevicius et al. 2018).
+    pub fn set_scale(&mut self, scale: f64) {
+        self.scale = scale;
     }
 
     /// One step down the gradients, each tensor at the rate `rate` gives it. Tensors without a gradient stay.
@@ -47,11 +54,12 @@ impl AdamW {
                 return Ok(0.0);
             }
             // One copy from the device for all tensors.
-            let norm = Tensor::f_stack(&squares, 0)?.f_sum(Kind::Float)?.f_sqrt()?.f_double_value(&[])?;
+            let norm =
+                Tensor::f_stack(&squares, 0)?.f_sum(Kind::Float)?.f_sqrt()?.f_double_value(&[])? / self.scale;
             if !norm.is_finite() {
                 return Ok(norm); // the caller skips or stops; weights stay as they are
             }
-            let shorten = (clip / (norm + 1e-6)).min(1.0);
+            let shorten = (clip / (norm + 1e-6)).min(1.0) / self.scale;
             self.steps += 1;
             let unbias1 = 1.0 - BETA1.powi(self.steps);
             let unbias2 = (1.0 - BETA2.powi(self.steps)).sqrt();
@@ -237,5 +245,25 @@ mod tests {
         assert_eq!(adam.steps(), 1);
         assert!(p.iter().all(|p| p.role == Role::Trainable));
         assert!(adam.state().iter().all(|(_, t)| bool::try_from(t.isfinite().all()).unwrap()));
+    }
+
+    #[test]
+    fn a_scaled_loss_takes_the_same_step() {
+        let take = |scale: f64| {
+            let p = start();
+            let mut optimizer = AdamW::new(&p, 0.1).unwrap();
+            optimizer.set_scale(scale);
+            backward(&p);
+            no_grad(|| {
+                for t in p.trainable() {
+                    let _ = t.tensor.grad().f_mul_scalar_(scale).unwrap();
+                }
+            });
+            let norm = optimizer.step(&p, 4.0, rate(0)).unwrap();
+            (values(&p), norm)
+        };
+        let ((plain, a), (scaled, b)) = (take(1.0), take(1024.0));
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+        assert!(plain.iter().zip(&scaled).all(|(x, y)| (x - y).abs() < 1e-6));
     }
 }

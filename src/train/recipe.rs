@@ -122,7 +122,10 @@ impl Recipe {
     /// # Errors
     /// Names the first one that does not.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::new(Kind::Config, format!("training recipe: {what}")));
+        let wrong = |what: &str| {
+            Err(Error::new(Kind::Config, format!("training recipe: {what}"))
+                .mend("compare it with the files in `config/`"))
+        };
         if self.batch == 0 || self.steps == 0 {
             return wrong("`batch` and `steps` must be at least 1");
         }
@@ -131,6 +134,15 @@ impl Recipe {
         }
         if !(0.0..1.0).contains(&self.ema) || self.sigma.is_nan() || self.sigma <= 0.0 {
             return wrong("`ema` must lie in [0, 1) and `sigma` be above 0");
+        }
+        let (inner, outer) = (self.head.backbone_stride, self.head.output_stride);
+        if ![8, 16, 32].contains(&inner) || ![4, 8, 16, 32].contains(&outer) || outer > inner {
+            return wrong(
+                "`backbone_stride` must be 8, 16 or 32, and `output_stride` 4, 8, 16 or 32 and no larger than it",
+            );
+        }
+        if self.head.width == 0 {
+            return wrong("`width` of the head must be at least 1");
         }
         let a = &self.augment;
         for (name, value) in [
@@ -146,12 +158,20 @@ impl Recipe {
             ("rotation", a.rotation),
             ("flip", a.flip),
             ("brightness", a.brightness),
+            ("tint", a.tint),
             ("blur", a.blur),
             ("noise", a.noise),
             ("noise_sigma", a.noise_sigma),
         ] {
             if !(0.0..=1e6).contains(&value) {
                 return wrong(&format!("`{name}` must be a number from 0 up"));
+            }
+        }
+        for (name, chance) in
+            [("on_animal", a.on_animal), ("flip", a.flip), ("blur", a.blur), ("noise", a.noise)]
+        {
+            if chance > 1.0 {
+                return wrong(&format!("`{name}` must be a chance from 0 to 1"));
             }
         }
         for (name, [low, high]) in

@@ -11,6 +11,7 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
+use super::checkpoint::State;
 use super::dataset::{Dataset, Example};
 use super::evaluate::{Judged, Report, judge};
 use super::recipe::Recipe;
@@ -99,10 +100,7 @@ pub struct Trained {
 /// # Errors
 /// When labels, split, weights or device are missing or unusable, or training is stopped or diverges.
 pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Result<Trained> {
-    let (device, words) = device::choose(&options.device)?;
-    let precision = options.precision.unwrap_or_else(|| Precision::best(device)).check(device)?;
-    let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = split_of(project, options.shuffle, &labels, watch)?;
+    // What can be refused at once is, before a split is drawn or a folder made.
     let net_name = options.net.clone().unwrap_or_else(|| project.config.default_net_type.clone());
     let recipe = match &options.recipe {
         Some(path) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
@@ -111,6 +109,16 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
     if let Some(minutes) = options.max_minutes.filter(|m| m.is_nan() || *m <= 0.0) {
         return Err(Error::new(Kind::Usage, format!("{minutes} minutes are no time to train"))
             .mend("give --max-minutes a number above 0"));
+    }
+    let (device, words) = device::choose(&options.device)?;
+    let precision = options.precision.unwrap_or_else(|| Precision::best(device)).check(device)?;
+    let labels = LabelStore::read(project, watch)?.labels().clone();
+    let split = split_of(project, options, &labels, watch)?;
+    let folder = project.models_folder(split.train_fraction, options.shuffle);
+    if options.resume && !State::is_in(&folder) {
+        return Err(Error::new(Kind::NotFound, "there is no checkpoint to resume from")
+            .at(folder.display())
+            .mend("train without --resume"));
     }
     let train_set = dataset(project, &labels, &split.train, watch)?;
     let test_set =
@@ -124,11 +132,14 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
         points: skeleton.points(),
         head: HeadSpec { width: recipe.head.width, ..HeadSpec::default() },
     };
-    let net = Net::new(&spec, device, options.seed)?;
-    let folder = project.models_folder(split.train_fraction, options.shuffle);
+    let net = Net::new(&spec, device, options.seed).map_err(|e| match &options.recipe {
+        Some(path) => e.at(path.display()),
+        None => e,
+    })?;
     let start = begin_with(&net, &net_name, options, &folder, watch)?;
     files::make_folder(&folder)?;
-    if !options.resume && folder.join("checkpoint.yaml").exists() {
+    files::must_be_writable(&folder)?;
+    if !options.resume && State::is_in(&folder) {
         watch.note(&format!("replacing the model trained before in {}", folder.display()));
     }
     let per_epoch = (train_set.len() as u64).div_ceil(recipe.batch as u64).max(1);
@@ -206,6 +217,10 @@ pub struct Evaluated {
 /// # Errors
 /// When there is no trained model, or labels or pictures are gone.
 pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch) -> Result<Evaluated> {
+    if let Some(cutoff) = options.cutoff.filter(|c| !(0.0..=1.0).contains(c)) {
+        return Err(Error::new(Kind::Usage, format!("a cut-off of {cutoff} is no likelihood"))
+            .mend("give --pcutoff a number from 0 to 1"));
+    }
     let snapshot = snapshot(project, options.shuffle, &options.snapshot)?;
     let (device, words) = device::choose(&options.device)?;
     let Bundle { card, net } = Bundle::load(&snapshot, device)?;
@@ -279,8 +294,9 @@ fn no_model(place: &Path, shuffle: u32) -> Error {
 }
 
 /// The split of a shuffle; a project that has none at all gets one drawn with its own `TrainingFraction`.
-fn split_of(project: &mut Project, shuffle: u32, labels: &Labels, watch: &dyn Watch) -> Result<Split> {
-    if Splits::read(project)?.shuffles.is_empty() && shuffle == 1 {
+fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &dyn Watch) -> Result<Split> {
+    let shuffle = options.shuffle;
+    if shuffle == 1 && !options.resume && Splits::read(project)?.shuffles.is_empty() {
         let train_fraction = project.config.training_fraction.first().copied().unwrap_or(0.95);
         let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video: false, force: false };
         Splits::draw(project, labels, &request)?;

@@ -17,6 +17,10 @@ use tch::{Tensor, no_grad};
 /// So many steps in a row may have no finite gradient before training gives up.
 const BAD_STEPS: u32 = 5;
 
+/// fp16 gradients are scaled so much at first; halved when they overflow, doubled after so many good steps.
+const FIRST_SCALE: f64 = 1024.0;
+const SCALE_STEPS: u64 = 500;
+
 /// What a run is asked for, apart from the recipe.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -96,6 +100,7 @@ impl<'a> Trainer<'a> {
             tensors: String::new(),
             step: 0,
             optimizer_steps: 0,
+            loss_scale: if plan.precision == Precision::Fp16 { FIRST_SCALE } else { 1.0 },
             seconds: 0.0,
             best_px: None,
             stale: 0,
@@ -240,7 +245,10 @@ impl<'a> Trainer<'a> {
             epoch.seconds += clock.elapsed().as_secs_f64();
             self.state.step += 1;
             watch.advance(1);
-            bad = if finite { 0 } else { bad + 1 };
+            let scaled = self.state.loss_scale > 1.0;
+            // An overflow in fp16 asks for a smaller scale and is no fault of the data.
+            bad = if finite || scaled { 0 } else { bad + 1 };
+            self.rescale(finite);
             if bad > 0 {
                 watch.warn(&format!(
                     "step {}: the gradient is no finite number; the step was skipped",
@@ -297,6 +305,18 @@ impl<'a> Trainer<'a> {
         Ok(stop.then(|| format!("stopped early: {} evaluations without improvement", self.state.stale)))
     }
 
+    /// Keeps the loss of an fp16 run as large as its gradients bear.
+    fn rescale(&mut self, finite: bool) {
+        if self.plan.precision != Precision::Fp16 {
+            return;
+        }
+        if !finite {
+            self.state.loss_scale = (self.state.loss_scale / 2.0).max(1.0);
+        } else if self.state.step.is_multiple_of(SCALE_STEPS) {
+            self.state.loss_scale = (self.state.loss_scale * 2.0).min(65536.0);
+        }
+    }
+
     /// How much of the schedule is done, 0 to 1: by steps, or by the clock where that is further.
     #[allow(clippy::cast_precision_loss)]
     fn progress(&self) -> f64 {
@@ -330,7 +350,9 @@ impl<'a> Trainer<'a> {
         let maps = self.net.forward(&self.net.normalise(&loss::pixels(crops)?)?, mode)?;
         let loss = loss::compare(&maps, crops, recipe.sigma, recipe.offset_weight)?;
         self.net.params().zero_grad();
-        loss.total.f_backward()?;
+        let scale = self.state.loss_scale;
+        self.optimizer.set_scale(scale);
+        loss.total.f_mul_scalar(scale)?.f_backward()?;
         let share = self.rate();
         let (head, backbone) = if pretrained {
             (recipe.head_rate, recipe.backbone_rate)

@@ -182,8 +182,18 @@ pub(super) fn write<T: Number>(path: &Path, frame: &Frame<'_, T>, layout: Layout
             drop(group);
             file.close().map_err(failed("close the HDF5 file"))
         };
-        write().map_err(|e| e.at(path.display()).mend("check that the disk is not full, and try again"))
+        write().map_err(|e| match system_error(&e) {
+            Some(system) => Error::io("write the HDF5 file", path, system),
+            None => e.at(path.display()).mend("check that the disk is not full, and try again"),
+        })
     })
+}
+
+/// The operating system's own error, which libhdf5 tells in the middle of many words: `errno = 28`.
+fn system_error(e: &Error) -> Option<std::io::Error> {
+    let (_, rest) = e.what().split_once("errno = ")?;
+    let number = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    number.parse().ok().map(std::io::Error::from_raw_os_error)
 }
 
 /// The attributes of every PyTables group.
