@@ -86,6 +86,20 @@ impl Number for f32 {
     }
 }
 
+/// Opens a file; one that is locked is tried again for half a second. Besides a program that is just done with it, that
+/// may be a process this one is starting: until it has become the other program, it holds what was locked here.
+fn open(path: &Path) -> hdf5_metno::Result<File> {
+    for _ in 0..20 {
+        match File::open(path) {
+            Err(e) if e.to_string().contains("unable to lock file") => {
+                std::thread::sleep(std::time::Duration::from_millis(25));
+            }
+            opened => return opened,
+        }
+    }
+    File::open(path)
+}
+
 /// Reads the one frame of a file, whichever of the two layouts it has.
 pub(super) fn read<T: Number>(path: &Path, watch: &dyn Watch) -> Result<Frame<'static, T>> {
     if let Err(e) = std::fs::File::open(path) {
@@ -93,7 +107,7 @@ pub(super) fn read<T: Number>(path: &Path, watch: &dyn Watch) -> Result<Frame<'s
     }
     let mend =
         "the file is damaged or no table of DeepLabCut; restore it, or write it again from the CSV beside it";
-    let file = File::open(path).map_err(|e| {
+    let file = open(path).map_err(|e| {
         let e = failed("open the HDF5 file")(e).at(path.display());
         if e.what().contains("lock") {
             e.mend("another program has it open; close that, or set HDF5_USE_FILE_LOCKING=FALSE on a network disk")
