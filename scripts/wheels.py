@@ -22,7 +22,11 @@ TORCH = "2.11.0"  # what the crate `tch` in Cargo.toml is made for
 # Only the C++ half is used, so that one wheel serves every Python on the host.
 TORCH_WHEEL = ["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--platform", "manylinux_2_28_x86_64"]
 TORCH_SHA256 = "7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a"
-CPU_PART = ["libc10.so", "libtorch.so", "libtorch_cpu.so", "libgomp.so.1"]
+CPU_PART = ["libc10.so", "libtorch_cpu.so", "libgomp.so.1"]
+# The wheel's libtorch.so only leads to the CPU and the CUDA library. A program that GNU ld linked to it would not start
+# without the second one; so the linker gets this text in its place, and nothing needs it when it runs.
+LIBTORCH_SO = "/* GNU ld script, written by limn's set-up */\nINPUT(AS_NEEDED(-ltorch_cpu))\n"
+LEFT_OUT = ["libtorch.so", "libtorch_python.so"]
 # The wheel's CPU library is linked to these two even where there is no GPU.
 CUDA_STUBS = {"nvidia-cuda-runtime==13.0.96": "libcudart.so.13", "nvidia-cuda-cupti==13.0.85": "libcupti.so.13"}
 STAMP = "limn-setup.txt"
@@ -129,7 +133,7 @@ def fetch_torch(temp, cuda):
             return place / member.removeprefix("torch/")
         if member.startswith("torch/lib/") and member.count("/") == 2:
             library = member.removeprefix("torch/lib/")
-            if library in CPU_PART or (cuda and ".so" in library and library != "libtorch_python.so"):
+            if library in CPU_PART or (cuda and ".so" in library and library not in LEFT_OUT):
                 return place / "lib" / library
         return licences(member, place)
 
@@ -149,6 +153,7 @@ def fetch_torch(temp, cuda):
     lost = [name for name in expected if not (place / "lib" / name).is_file()]
     if lost:
         stop(f"the wheels lack {', '.join(lost)}: tell the developers")
+    (place / "lib" / "libtorch.so").write_text(LIBTORCH_SO)
     (place / "build-version").write_text(f"{TORCH}\n")  # torch-sys compares it with what it was made for
     (place / STAMP).write_text(f"{TORCH} {'cuda' if cuda else 'cpu'}\n")
 
