@@ -5,10 +5,10 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | `demo` |
+//! | 5 | `demo`, `show` |
 //! | 4 | `train`, `infer` |
 //! | 3 | `project`, `net` |
-//! | 2 | `frames`, `formats`, `video`, `draw` |
+//! | 2 | `frames`, `formats`, `video`, `draw`, `synth` |
 //! | 1 | [`pose`], [`picture`], [`error`], [`files`], [`watch`] |
 //!
 //! ```

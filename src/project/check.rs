@@ -56,7 +56,12 @@ impl LabelStore {
         let total = labels.labeled_frames().count();
         let root = project.root().display().to_string();
         match total {
-            0 => add(Severity::Error, root, "no picture is labelled".into(), "label some with `limn label`"),
+            0 => add(
+                Severity::Error,
+                root,
+                "no picture is labelled".into(),
+                "label some in DeepLabCut's labeller, or write its CSV table",
+            ),
             1 => add(
                 Severity::Warning,
                 root,

@@ -290,7 +290,7 @@ fn drawn(labels: &Labels, request: &SplitRequest) -> Result<Vec<Split>> {
             Kind::Labels,
             format!("{what}, and a split needs one to train and one to test on"),
         )
-        .mend("label more pictures with `limn label`; 20 to 200 are usual"));
+        .mend("label more pictures in DeepLabCut's labeller or any program that writes its table; 20 to 200 are usual"));
     }
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts
     let want = ((n as f64 * fraction) as usize).clamp(1, n - 1);

@@ -101,7 +101,12 @@ pub struct Trained {
 /// When labels, split, weights or device are missing or unusable, or training is stopped or diverges.
 pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Result<Trained> {
     // What can be refused at once is, before a split is drawn or a folder made.
-    let net_name = options.net.clone().unwrap_or_else(|| project.config.default_net_type.clone());
+    // limn's own wish comes before the one DeepLabCut shares.
+    let net_name = options
+        .net
+        .clone()
+        .or_else(|| project.settings.default_net.clone())
+        .unwrap_or_else(|| project.config.default_net_type.clone());
     let recipe = match &options.recipe {
         Some(path) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
         None => Recipe::for_net(&net_name)?,
