@@ -380,8 +380,8 @@ fn no_labelled_frame_and_only_one() {
     for (n, what) in [(0, "no picture is labelled"), (1, "only one picture is labelled")] {
         let p = project(n);
         let root = text(p.root());
-        refused(&p, &args(&["split", &root]), 1, what, &root, "limn label");
-        refused(&p, &train(&p, &[]), 1, what, &root, "limn label");
+        refused(&p, &args(&["split", &root]), 1, what, &root, "label");
+        refused(&p, &train(&p, &[]), 1, what, &root, "label");
         let out = limn(&["check-labels", &root, "--no-pictures", "--json"]).output().unwrap();
         let report: Value = serde_json::from_slice(&out.stdout).unwrap();
         assert_eq!(out.status.code(), Some(i32::from(n == 0)), "{report}");
