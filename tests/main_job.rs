@@ -326,7 +326,9 @@ fn ctrl_c_keeps_everything_and_resume_goes_on_exactly() {
         .spawn()
         .unwrap();
     wait_for(&folder(&parts).join("checkpoint.yaml"), &mut child);
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // The shell's own `kill`: the program of that name is not on every machine.
+    let interrupt = format!("kill -INT {}", child.id());
+    let kill = std::process::Command::new("sh").args(["-c", &interrupt]).status().unwrap();
     assert!(kill.success());
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(130), "{out:?}");
