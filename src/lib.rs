@@ -26,6 +26,8 @@ pub mod error;
 pub mod files;
 pub mod formats;
 pub mod frames;
+#[cfg(feature = "gui")]
+pub mod gui;
 #[cfg(feature = "torch")]
 pub mod infer;
 #[cfg(feature = "torch")]

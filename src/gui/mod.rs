@@ -1,0 +1,4 @@
+//! The desktop application.
+
+pub mod pictures;
+pub mod widgets;

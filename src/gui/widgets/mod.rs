@@ -1,0 +1,3 @@
+//! Reusable parts of the window.
+
+pub mod canvas;
