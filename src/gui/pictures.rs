@@ -474,10 +474,11 @@ mod tests {
         let patience = Instant::now() + Duration::from_secs(30);
         loop {
             let mut answer = None;
-            let _ = ctx.run_ui(RawInput::default(), |ui| {
+            let mut out = ctx.run_ui(RawInput::default(), |ui| {
                 pictures.begin_pass(ui.ctx());
                 answer = views(pictures);
             });
+            out.textures_delta.clear();
             if let Some(answer) = answer {
                 return answer;
             }
@@ -563,10 +564,11 @@ mod tests {
         let desk = pictures.shared.clone();
         desk.desk().busy = paths.iter().map(|p| (p.clone(), false)).collect();
         let pass = |pictures: &mut Pictures, path: &Path| {
-            let _ = ctx.run_ui(RawInput::default(), |ui| {
+            let mut out = ctx.run_ui(RawInput::default(), |ui| {
                 pictures.begin_pass(ui.ctx());
                 let _ = pictures.picture(path);
             });
+            out.textures_delta.clear();
         };
         for path in &paths {
             pass(&mut pictures, path);

@@ -21,7 +21,7 @@
 //! use limn::gui::widgets::canvas::{Canvas, Content, Mark};
 //! use limn::pose::Keypoint;
 //! let mut canvas = Canvas::default();
-//! let _ = egui::Context::default().run_ui(egui::RawInput::default(), |ui| {
+//! egui::__run_test_ui(|ui| {
 //!     let mark = Mark::new(Keypoint::new(212.4, 96.0), egui::Color32::RED).named("snout");
 //!     let seen = canvas.show(ui, Content { size: [640, 480], marks: &[mark], ..Content::new("Frame 17") });
 //!     for click in &seen.clicks {
@@ -325,7 +325,7 @@ impl Canvas {
     /// Draws `content` into all the room that `ui` has left, and says what the pointer did.
     pub fn show(&mut self, ui: &mut Ui, content: Content<'_>) -> CanvasResponse {
         let area = ui.available_size().max(Vec2::splat(16.0));
-        let (response, painter) = ui.allocate_painter(area, Sense::click_and_drag());
+        let (response, painter) = ui.allocate_painter(area, Sense::CLICK | Sense::DRAG);
         response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), content.name));
         let room = Room {
             area: response.rect,
@@ -405,27 +405,27 @@ impl Canvas {
         for event in events {
             match event {
                 Event::PointerMoved(to) => self.moved(to, content, room, answer),
-                Event::PointerButton { pos, button, pressed: true, modifiers } => {
-                    if self.press.is_none() && self.is_ours(ui, room, pos) {
-                        let place = self.view.place(room);
-                        answer.response.request_focus();
-                        self.press = Some(Press {
-                            button,
-                            modifiers,
-                            at: pos,
-                            frame: place.to_frame(pos),
-                            mark: under(&place, content.marks, pos),
-                            space,
-                            last: pos,
-                            deed: if button == PointerButton::Middle { Deed::Pan } else { Deed::Press },
-                        });
-                    }
+                Event::PointerButton { pos, button, pressed: true, modifiers }
+                    if self.press.is_none() && self.is_ours(ui, room, pos) =>
+                {
+                    let place = self.view.place(room);
+                    let_go(ui);
+                    self.press = Some(Press {
+                        button,
+                        modifiers,
+                        at: pos,
+                        frame: place.to_frame(pos),
+                        mark: under(&place, content.marks, pos),
+                        space,
+                        last: pos,
+                        deed: if button == PointerButton::Middle { Deed::Pan } else { Deed::Press },
+                    });
                 }
-                Event::PointerButton { pos, button, pressed: false, .. } => {
-                    if self.press.is_some_and(|p| p.button == button) {
-                        self.moved(pos, content, room, answer);
-                        self.released(now, answer);
-                    }
+                Event::PointerButton { pos, button, pressed: false, .. }
+                    if self.press.is_some_and(|p| p.button == button) =>
+                {
+                    self.moved(pos, content, room, answer);
+                    self.released(now, answer);
                 }
                 Event::Key { key: Key::Escape, pressed: true, .. } => self.give_up(answer),
                 _ => {}
@@ -524,6 +524,15 @@ impl std::fmt::Debug for Canvas {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Canvas").field("view", &self.view).field("press", &self.press).finish_non_exhaustive()
     }
+}
+
+/// Takes the keyboard from the control that has it: after a press on the picture, keys mean the picture.
+fn let_go(ui: &Ui) {
+    ui.memory_mut(|m| {
+        if let Some(focused) = m.focused() {
+            m.surrender_focus(focused);
+        }
+    });
 }
 
 /// The nearest mark that can be taken at this screen position.

@@ -50,7 +50,7 @@ impl Stage {
         input.viewports.entry(ViewportId::ROOT).or_default().native_pixels_per_point = Some(self.ppp);
         let mut seen = Seen::default();
         let (canvas, marks, empty) = (&mut self.canvas, &self.marks, self.empty);
-        let _ = self.ctx.run_ui(input, |ui| {
+        let mut out = self.ctx.run_ui(input, |ui| {
             let content = Content { size: [640, 480], marks, empty_drag: empty, ..Content::new("Frame") };
             let r = canvas.show(ui, content);
             seen = Seen {
@@ -62,6 +62,7 @@ impl Stage {
                 place: Some(r.place),
             };
         });
+        out.textures_delta.clear();
         seen
     }
 
@@ -247,12 +248,13 @@ fn something_on_top_keeps_its_own_clicks() {
             ..RawInput::default()
         };
         let canvas = &mut stage.canvas;
-        let _ = stage.ctx.run_ui(input, |ui| {
+        let mut out = stage.ctx.run_ui(input, |ui| {
             clicks += canvas.show(ui, Content { size: [64, 48], ..Content::new("Frame") }).clicks.len();
             egui::Window::new("On top")
                 .fixed_rect(Rect::from_min_size(pos2(80.0, 80.0), vec2(100.0, 100.0)))
                 .show(ui.ctx(), |ui| ui.allocate_space(vec2(90.0, 90.0)));
         });
+        out.textures_delta.clear();
     }
     assert_eq!(clicks, 0);
 }
