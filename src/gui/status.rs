@@ -65,8 +65,8 @@ fn saved(open: &OpenProject, theme: &Theme) -> (String, egui::Color32, String) {
         labeling::State::ReadOnly { why } => {
             return ("Labels: to look at only".into(), theme.warn, why.clone());
         }
-        labeling::State::Failed(text) => {
-            return ("Labels could not be read".into(), theme.bad, text.clone());
+        labeling::State::Failed(error) => {
+            return ("Labels could not be read".into(), theme.bad, error.to_string());
         }
         labeling::State::Editing => {}
     }

@@ -15,26 +15,36 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bodyparts;
 mod check;
 mod config;
 mod config_reader;
 mod create;
 #[cfg(feature = "video")]
 mod extract;
+pub(crate) mod history;
 mod journal;
 mod label_files;
+mod label_merge;
 mod label_store;
+mod marks;
+mod sealed;
 mod settings;
 mod split;
 mod yaml;
 mod yaml_edit;
 
+pub use bodyparts::BodypartChange;
 pub use check::{Problem, Severity};
 pub use config::{Config, ConversionTables, Cutoff, SnapshotIndex, VideoSet};
 pub use create::{NewProject, Probe, VideoMode, today};
 #[cfg(feature = "video")]
 pub use extract::{Extracted, Extraction, Method, extract};
-pub use label_store::{LabelStore, PointEdit};
+pub use label_merge::{Conflict, ConflictPoint};
+pub(crate) use label_store::Fingerprint;
+pub use label_store::LabelStore;
+pub(crate) use marks::Marks;
+pub use marks::{Hidden, Mark, PointEdit};
 pub use settings::Settings;
 pub use split::{Split, SplitRequest, Splits};
 

@@ -1,5 +1,5 @@
 use crate::gui::OpenProject;
-use crate::labeling::Resolution;
+use crate::labeling::{Mark, Resolution};
 use eframe::egui::{self, Id, Modal};
 
 /// Asks what to do when the same point was changed here and by another program. Nothing is overwritten until then.
@@ -20,14 +20,18 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
                     ui.strong(head);
                 }
                 ui.end_row();
-                for line in conflict.lines() {
-                    for cell in line {
-                        ui.label(cell);
-                    }
+                for p in &conflict.points {
+                    ui.label(p.key.to_string());
+                    ui.label(&p.name);
+                    ui.label(said(p.mine));
+                    ui.label(said(p.theirs));
                     ui.end_row();
                 }
             });
         });
+        for (folder, why) in &conflict.unreadable {
+            ui.label(format!("labeled-data/{folder}: their files cannot be read ({why}); a copy of them is kept."));
+        }
         ui.add_space(8.0);
         ui.horizontal(|ui| {
             if ui.button("Keep mine").clicked() {
@@ -40,5 +44,14 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
     });
     if let Some(choice) = choice {
         open.labels.resolve(choice);
+    }
+}
+
+/// A mark in words.
+fn said(mark: Mark) -> String {
+    match mark {
+        Mark::At(p) => format!("{:.1}, {:.1} px", p.x, p.y),
+        Mark::Hidden => "not visible".into(),
+        Mark::Unlabeled => "no label".into(),
     }
 }

@@ -53,7 +53,7 @@ impl ProjectView {
     fn body_parts(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
         let skeleton = desk.open.project().skeleton();
         let map = ColourMap::named(&desk.open.project().config.colormap).unwrap_or_default();
-        let editable = *desk.open.labels.state() == State::Editing;
+        let editable = matches!(desk.open.labels.state(), State::Editing);
         card(ui).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.label(RichText::new("Body parts").strong());
@@ -97,7 +97,7 @@ impl ProjectView {
                     let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
                     let name = self.typed_part.trim().to_owned();
                     if (ui.button("Add body part").clicked() || enter) && !name.is_empty() {
-                        desk.open.labels.change_bodyparts(BodypartChange::Add(vec![name]));
+                        desk.open.labels.change_bodyparts(BodypartChange::Add { names: vec![name] });
                         self.typed_part.clear();
                     }
                 });
@@ -237,8 +237,8 @@ impl ProjectView {
             });
             if done == Some(true) {
                 desk.open.labels.change_bodyparts(BodypartChange::Rename {
-                    old: old.clone(),
-                    new: new.trim().to_owned(),
+                    from: old.clone(),
+                    to: new.trim().to_owned(),
                 });
             }
             if done.is_some() || modal.should_close() {
@@ -263,7 +263,7 @@ impl ProjectView {
                 });
             });
             if done == Some(true) {
-                desk.open.labels.change_bodyparts(BodypartChange::Remove(name.clone()));
+                desk.open.labels.change_bodyparts(BodypartChange::Remove { name: name.clone() });
             }
             if done.is_some() || modal.should_close() {
                 self.removing = None;
@@ -316,8 +316,8 @@ fn summary(ui: &mut egui::Ui, desk: &mut Desk<'_>) {
             State::ReadOnly { why } => {
                 ui.label(RichText::new(why).color(theme.warn));
             }
-            State::Failed(text) => {
-                ui.label(RichText::new(text).color(theme.bad));
+            State::Failed(error) => {
+                ui.label(RichText::new(error.to_string()).color(theme.bad));
             }
             State::Opening | State::Editing => {}
         }
