@@ -336,6 +336,14 @@ impl Pictures {
         desk.forgotten.insert(path.to_path_buf(), epoch);
     }
 
+    /// Tries all files again that could not be shown.
+    pub fn forget_failures(&mut self) {
+        let paths: Vec<PathBuf> = self.failed.keys().cloned().collect();
+        for path in paths {
+            self.forget(&path);
+        }
+    }
+
     /// Whether nothing is wished or being made: for tests and screenshots that wait for a picture.
     #[must_use]
     pub fn is_idle(&self) -> bool {

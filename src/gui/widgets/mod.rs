@@ -1,3 +1,3 @@
-//! Reusable parts of the window.
+//! What several screens use.
 
 pub mod canvas;

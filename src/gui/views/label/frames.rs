@@ -313,7 +313,8 @@ mod tests {
         assert_eq!(Frames::default().next_unlabeled(0), None);
 
         let rows = frames.rows(Filter::ToDo, &HashSet::from(["a".to_owned()]));
-        let wanted = [Row::Video(0), Row::Video(1), Row::Frame(3), Row::Frame(4), Row::Frame(5), Row::Frame(6)];
+        let wanted =
+            [Row::Video(0), Row::Video(1), Row::Frame(3), Row::Frame(4), Row::Frame(5), Row::Frame(6)];
         assert_eq!(rows, wanted);
         assert_eq!(frames.rows(Filter::All, &HashSet::new()).len(), 10);
     }

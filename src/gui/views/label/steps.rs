@@ -37,7 +37,9 @@ impl Mode {
             Self::Sequential => {
                 "Each click places the next body part that is still to do. Placed ones move only by dragging."
             }
-            Self::Quick => "Each click places the current body part, or moves it when it is placed, and goes on.",
+            Self::Quick => {
+                "Each click places the current body part, or moves it when it is placed, and goes on."
+            }
             Self::Loop => "The same body part through all frames of the video, then the next body part.",
         }
     }
@@ -217,9 +219,8 @@ mod tests {
 
     #[test]
     fn where_it_goes_on() {
-        let said = |done: &'static [usize]| {
-            move |p: usize| if done.contains(&p) { HERE } else { Mark::Unlabeled }
-        };
+        let said =
+            |done: &'static [usize]| move |p: usize| if done.contains(&p) { HERE } else { Mark::Unlabeled };
         let on = |part, frame| Onward { part, frame };
         let group = 3..6; // the second of two animals
         assert_eq!(onward(Mode::Sequential, 3, &group, said(&[3, 4]), false), on(5, Step::Stay));

@@ -181,6 +181,14 @@ pub struct Click {
     pub double: bool,
 }
 
+impl Click {
+    /// The same, of another mark: for views whose marks stand for something else.
+    #[must_use]
+    pub fn with_mark(self, mark: Option<usize>) -> Self {
+        Self { mark, ..self }
+    }
+}
+
 /// How far a drag is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -201,6 +209,14 @@ pub struct Drag {
     pub to: Keypoint,
     /// How far it is.
     pub phase: Phase,
+}
+
+impl Drag {
+    /// The same, of another mark: for views whose marks stand for something else.
+    #[must_use]
+    pub fn with_mark(self, mark: usize) -> Self {
+        Self { mark, ..self }
+    }
 }
 
 /// A rectangle is being spanned ([`EmptyDrag::Stretch`]).
@@ -314,6 +330,12 @@ impl Canvas {
     #[must_use]
     pub fn magnification(&self) -> Option<f64> {
         self.room.map(|room| self.view.place(&room).scale * room.pixels_per_point)
+    }
+
+    /// Where a frame position lies on the screen, in points, as of the last pass.
+    #[must_use]
+    pub fn on_screen(&self, at: Keypoint) -> Option<Pos2> {
+        self.room.map(|room| self.view.place(&room).to_screen(at))
     }
 
     /// Whether a mark is held by the pointer.

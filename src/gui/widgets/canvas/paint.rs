@@ -1,6 +1,7 @@
 //! Drawing the canvas: the picture, lines, marks, names and the magnifier.
 
 use super::{CanvasImage, CanvasResponse, Content, Mark, Place, Shape};
+use crate::gui::theme::Theme;
 use crate::pose::Keypoint;
 use eframe::egui::{
     Align2, Color32, ColorImage, CornerRadius, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, TextStyle,
@@ -21,7 +22,7 @@ pub(super) fn paint(
     answer: &CanvasResponse,
 ) {
     let area = answer.response.rect;
-    painter.rect_filled(area, CornerRadius::ZERO, ui.visuals().extreme_bg_color);
+    painter.rect_filled(area, CornerRadius::ZERO, Theme::of(ui).canvas);
     if let Some(image) = content.image {
         picture(ui, painter, place, area, image);
     }
@@ -47,10 +48,6 @@ pub(super) fn paint(
         let rect = Align2::CENTER_CENTER.anchor_size(area.center(), galley.size());
         painter.rect_filled(rect.expand(12.0), CornerRadius::same(6), ui.visuals().window_fill);
         painter.galley(rect.min, galley, ui.visuals().text_color());
-    }
-    if answer.response.has_focus() {
-        let stroke = Stroke::new(1.0, ui.visuals().selection.stroke.color);
-        painter.rect_stroke(area, CornerRadius::ZERO, stroke, StrokeKind::Inside);
     }
 }
 
