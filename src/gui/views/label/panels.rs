@@ -171,11 +171,9 @@ impl LabelView {
         let (response, rect) = line(ui, LINE, false, &name);
         if ui.is_rect_visible(rect) {
             let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-            let sign = if folded { "⏵" } else { "⏷" };
             let body = TextStyle::Body.resolve(ui.style());
             let small = TextStyle::Small.resolve(ui.style());
-            let at = rect.left_center() + vec2(4.0, 0.0);
-            painter.text(at, Align2::LEFT_CENTER, sign, body.clone(), theme.weak);
+            fold_sign(&painter, rect.left_center() + vec2(10.0, 0.0), folded, theme.weak);
             let text = rect.left_top() + vec2(22.0, 1.0);
             painter.text(text, Align2::LEFT_TOP, &video.name, body, theme.text);
             let below = rect.left_bottom() + vec2(22.0, -4.0);
@@ -227,7 +225,7 @@ impl LabelView {
             };
             let body = TextStyle::Body.resolve(ui.style());
             if failed {
-                painter.text(room.center(), Align2::CENTER_CENTER, "⚠", body.clone(), theme.warn);
+                painter.text(room.center(), Align2::CENTER_CENTER, "!", body.clone(), theme.warn);
             }
             let colour = if here { theme.on_accent } else { theme.text };
             let at = room.right_center() + vec2(8.0, 0.0);
@@ -422,6 +420,13 @@ fn line(ui: &mut Ui, tall: f32, chosen: bool, name: &str) -> (Response, Rect) {
         }
     }
     (response, rect)
+}
+
+/// A triangle that points down to what is unfolded.
+fn fold_sign(painter: &egui::Painter, at: egui::Pos2, folded: bool, colour: Color32) {
+    let corners = [vec2(-4.0, -2.5), vec2(4.0, -2.5), vec2(0.0, 3.5)];
+    let turned = corners.map(|c| at + if folded { vec2(c.y, -c.x) } else { c });
+    painter.add(egui::Shape::convex_polygon(turned.to_vec(), colour, Stroke::NONE));
 }
 
 /// What is done of a frame: a full, a half or an empty disc.
