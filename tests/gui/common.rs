@@ -40,7 +40,8 @@ pub fn with(start: Start) -> Harnessed {
 pub fn until(harness: &mut Harnessed, what: &str, mut done: impl FnMut(&mut Harnessed) -> bool) {
     let began = Instant::now();
     while !done(harness) {
-        let told: Vec<String> = harness.state().notices().texts().map(|(s, t)| format!("{s:?}: {t}")).collect();
+        let told: Vec<String> =
+            harness.state().notices().texts().map(|(s, t)| format!("{s:?}: {t}")).collect();
         assert!(began.elapsed() < PATIENCE, "waited in vain for {what}; the window said: {told:#?}");
         std::thread::sleep(Duration::from_millis(4));
         harness.step();
@@ -75,7 +76,7 @@ pub fn saved(harness: &mut Harnessed) {
 pub fn click(harness: &mut Harnessed, name: &str) {
     until(harness, &format!("the control `{name}`"), |h| h.query_by_label(name).is_some());
     harness.get_by_label(name).scroll_to_me();
-    harness.run_ok(); // until whatever moves has come to rest
+    harness.run_steps(12); // scrolling takes its time
     harness.get_by_label(name).click();
     harness.run_steps(3);
 }

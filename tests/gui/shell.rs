@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 /// A project without videos.
 pub fn project(dir: &Path) -> PathBuf {
     let new = NewProject::single("reach", "Ada", ["snout", "leftear", "rightear", "tail"]);
-    Project::create(dir, &new, &[], VideoMode::Link, &|_| Ok((1, 1)), &Quiet::default()).unwrap().root().to_path_buf()
+    Project::create(dir, &new, &[], VideoMode::Link, &|_| Ok((1, 1)), &Quiet::default())
+        .unwrap()
+        .root()
+        .to_path_buf()
 }
 
 #[test]
@@ -89,6 +92,7 @@ fn everything_of_the_frame_goes_by_keys() {
     w.run_steps(3);
     assert!(says(&w, "Keyboard shortcuts"));
     click(&mut w, "Change the key of Go to Videos");
+    assert!(says(&w, "Press the new key of “Go to Videos”"));
     w.key_press_modifiers(Modifiers::ALT, Key::V);
     w.run_steps(3);
     click(&mut w, "Close");
