@@ -284,7 +284,7 @@ impl Window {
             }
         }
         if let Some(open) = &mut self.open {
-            open.poll(&mut self.notices);
+            open.poll(&mut self.jobs, &mut self.notices);
         }
         for (title, text) in self.jobs.take_failures() {
             self.notices.tell(Severity::Error, &title, text);
