@@ -86,8 +86,13 @@ impl LabelView {
             ui.horizontal(|ui| {
                 ui.set_min_height(22.0);
                 ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
-                    let (words, good) = safety(desk);
-                    ui.label(RichText::new(words).color(if good { theme.weak } else { theme.warn }));
+                    if let Some(words) = unsaved(desk) {
+                        ui.label(RichText::new(words).color(theme.warn));
+                        ui.separator();
+                    }
+                    if let Some(at) = self.pointer {
+                        ui.weak(format!("x {:.1} px, y {:.1} px", at.x, at.y));
+                    }
                     let path = self.key.as_ref().map(|k| desk.open.project().image_path(k));
                     if let Some(path) = path.filter(|p| pictures.failure(p).is_some())
                         && ui.button("Try the picture again").clicked()
@@ -391,16 +396,15 @@ fn standing(ui: &Ui, desk: &Desk<'_>) -> Option<(String, Color32)> {
     }
 }
 
-/// How safe the labels are, in a few words, and whether all is well.
-fn safety(desk: &Desk<'_>) -> (String, bool) {
+/// What is not safe yet, or why; the window's status bar says the rest.
+fn unsaved(desk: &Desk<'_>) -> Option<String> {
     let safety = desk.open.labels.safety();
     let points = |n: usize| if n == 1 { "1 point".to_owned() } else { format!("{n} points") };
-    match (&safety.trouble, safety.in_memory, safety.in_journal) {
-        (Some(trouble), n, _) if n > 0 => (format!("{} only in memory: {trouble}", points(n)), false),
-        (Some(trouble), ..) => (trouble.clone(), false),
-        (None, n, _) if n > 0 => (format!("Saving {}…", points(n)), true),
-        (None, _, n) if n > 0 => (format!("{} saved in the journal", points(n)), true),
-        _ => (format!("{} saved", points(safety.labeled_points)), true),
+    match (safety.trouble, safety.in_memory) {
+        (Some(trouble), 0) => Some(trouble),
+        (Some(trouble), n) => Some(format!("{} only in memory: {trouble}", points(n))),
+        (None, 0) => None,
+        (None, n) => Some(format!("{} not safe on disk yet", points(n))),
     }
 }
 
