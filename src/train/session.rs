@@ -14,6 +14,7 @@
 use super::checkpoint::State;
 use super::dataset::{Dataset, Example};
 use super::evaluate::{Judged, Report, judge};
+use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
 use crate::error::{Error, Kind, Result};
@@ -93,6 +94,8 @@ pub struct Trained {
     pub start: String,
     /// The folder with snapshots, checkpoint and log.
     pub folder: PathBuf,
+    /// What the result means, in plain sentences; `None` when a run that was finished before had nothing to do.
+    pub verdict: Option<String>,
 }
 
 /// Trains the network of a shuffle. A project without any split gets one first.
@@ -100,6 +103,19 @@ pub struct Trained {
 /// # Errors
 /// When labels, split, weights or device are missing or unusable, or training is stopped or diverges.
 pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Result<Trained> {
+    train_seen(project, options, watch, None)
+}
+
+/// As [`train`], while somebody looks on: what is learnt is the same.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_seen(
+    project: &mut Project,
+    options: &Options,
+    watch: &dyn Watch,
+    observer: Option<&dyn Observer>,
+) -> Result<Trained> {
     // What can be refused at once is, before a split is drawn or a folder made.
     // limn's own wish comes before the one DeepLabCut shares.
     let net_name = options
@@ -178,9 +194,33 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
     };
     let pairs = point_pairs(&skeleton, &project.mirror_pairs()?);
     let naming = |uid: &str| project.scorer_of_model(&net_name, options.shuffle, uid);
-    let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?;
+    let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?.seen_by(observer);
+    if let Some(observer) = observer {
+        observer.began(&BeganSeen {
+            net: net_name.clone(),
+            device: words.clone(),
+            precision,
+            start: start.clone(),
+            train_frames: train_set.len(),
+            test_frames: test_set.as_ref().map_or(0, Dataset::len),
+            total_steps: trainer.state().total_steps,
+            batch: recipe.batch,
+            side,
+            skeleton,
+            folder: folder.clone(),
+            resumed: options.resume,
+            log: trainer.state().log.clone(),
+        });
+    }
     let outcome = trainer.run(&train_set, test_set.as_ref(), &pairs, watch)?;
-    Ok(Trained { outcome, net: net_name, device: format!("{words}, {precision}"), start, folder })
+    let frame = frame_size(test_set.as_ref().unwrap_or(&train_set));
+    let verdict = outcome.report.as_ref().map(|report| super::verdict(report, frame));
+    Ok(Trained { outcome, net: net_name, device: format!("{words}, {precision}"), start, folder, verdict })
+}
+
+/// The size of the pictures, width by height, as the first of them has it.
+fn frame_size(data: &Dataset) -> (usize, usize) {
+    data.picture(0).map_or((0, 0), |p| (p.width(), p.height()))
 }
 
 /// What `limn evaluate` can be told.
@@ -215,6 +255,8 @@ pub struct Evaluated {
     pub train: Vec<Judged>,
     /// Where tables and pictures were written.
     pub folder: PathBuf,
+    /// What the result means, in plain sentences.
+    pub verdict: String,
 }
 
 /// Measures a trained network on the frames of its split and writes `results.json` and `errors.csv`.
@@ -237,12 +279,14 @@ pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch)
     }
     let predictor = Predictor::new(net, options.precision)?;
     let mut parts = Vec::new();
+    let mut frame = None;
     for keys in [&split.test, &split.train] {
         if keys.is_empty() {
             parts.push(Vec::new());
             continue;
         }
         let data = dataset(project, &labels, keys, watch)?;
+        frame.get_or_insert_with(|| frame_size(&data));
         watch.begin("evaluate", Some(data.len() as u64));
         let judged = judge(&predictor, &data, watch);
         watch.end();
@@ -264,7 +308,8 @@ pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch)
         errors_csv(&project.skeleton(), &test, &train)?.as_slice(),
     )?;
     let device = format!("{words}, {}", options.precision);
-    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder })
+    let verdict = super::verdict(&report, frame.unwrap_or((0, 0)));
+    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder, verdict })
 }
 
 /// The model folder of a shuffle: `best` or `last`; `auto` is the last state of a finished training, which no test
