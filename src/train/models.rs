@@ -3,7 +3,7 @@
 use super::checkpoint::{Row, State};
 use super::trainer::snapshot_folder;
 use crate::error::{Error, Kind, Result};
-use crate::net::Card;
+use crate::net::{Card, Precision};
 use crate::project::{Project, Splits};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,8 @@ pub struct ModelFacts {
     pub resumable: bool,
     /// The seed that a run which goes on must be given.
     pub seed: u64,
+    /// The number format that a run which goes on must be given: fp32, bf16 or fp16.
+    pub precision: Option<Precision>,
     /// Whether it began from pretrained weights.
     pub pretrained: bool,
     /// Mean error on the test frames in pixels, as last measured.
@@ -70,6 +72,7 @@ pub fn models(project: &Project) -> Result<Vec<ModelFacts>> {
                 complete: false,
                 resumable: false,
                 seed: 0,
+                precision: None,
                 pretrained: false,
                 test_px: None,
                 created: None,
@@ -110,6 +113,7 @@ fn look(facts: &mut ModelFacts) -> Result<()> {
         facts.net = Some(state.net.net.clone());
         facts.steps = (state.step, state.total_steps);
         facts.seed = state.seed;
+        facts.precision = state.precision.parse().ok();
         facts.pretrained = state.pretrained;
         facts.test_px = state.log.iter().rev().find_map(|r| r.test_px).or(facts.test_px);
         facts.resumable = !state.complete && facts.folder.join(&state.tensors).is_file();

@@ -56,6 +56,8 @@ pub struct Options {
     pub max_minutes: Option<f64>,
     /// Passes through the training frames, instead of the recipe's steps.
     pub epochs: Option<u64>,
+    /// Gradient steps, instead of the recipe's; `epochs` comes before it.
+    pub steps: Option<u64>,
     /// Seed of everything random.
     pub seed: u64,
     /// Go on from the last checkpoint.
@@ -74,6 +76,7 @@ impl Default for Options {
             start: Start::default(),
             max_minutes: None,
             epochs: None,
+            steps: None,
             seed: 0,
             resume: false,
             recipe: None,
@@ -168,7 +171,7 @@ pub fn train_seen(
     let plan = Plan {
         folder: folder.clone(),
         seed: options.seed,
-        steps: options.epochs.map(|e| e.max(1).saturating_mul(per_epoch)),
+        steps: options.epochs.map(|e| e.max(1).saturating_mul(per_epoch)).or(options.steps.map(|s| s.max(1))),
         max_minutes: options.max_minutes,
         resume: options.resume,
         precision,
