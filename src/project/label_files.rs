@@ -1,10 +1,11 @@
 //! The label files of one folder: the only place that knows that labels lie in HDF5 and CSV.
 
 use super::Project;
-use super::journal::keep_copy;
+use super::marks::{HiddenFile, Mark, Marks, Rows};
+use super::sealed::keep_copy;
 use crate::error::{Error, Kind, Result};
 use crate::formats::dlc_labels_csv;
-use crate::pose::{FrameKey, Labels, PointName, Skeleton};
+use crate::pose::{FrameKey, LabeledFrame, Labels, PointName, Skeleton};
 use crate::watch::Watch;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,23 +13,40 @@ use std::time::SystemTime;
 /// The state of the label files when they were last read or written; another state means that somebody else wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Stamp {
-    csv: Option<(SystemTime, u64)>,
-    h5: Option<(SystemTime, u64)>,
+    csv: FileStamp,
+    h5: FileStamp,
+    hidden: FileStamp,
 }
 
-/// The label files of one folder.
-#[derive(Debug)]
+impl Stamp {
+    /// Whether there is a table.
+    pub fn any_table(&self) -> bool {
+        self.csv.is_some() || self.h5.is_some()
+    }
+}
+
+/// Time, length and number of a file; `None` when it is not there.
+pub(super) type FileStamp = Option<(SystemTime, u64, u64)>;
+
+/// The label files of one folder: both tables, and the points that are not visible.
+#[derive(Debug, Clone)]
 pub(super) struct LabelFiles {
     csv: PathBuf,
     h5: PathBuf,
+    hidden: PathBuf,
     /// Files that could not be read and must be kept before they are written over.
     damaged: Vec<PathBuf>,
     stamp: Stamp,
 }
 
-fn stamp_of(path: &Path) -> Option<(SystemTime, u64)> {
+pub(super) fn stamp_of(path: &Path) -> FileStamp {
     let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len()))
+    // A file that was written whole and renamed is another one, even within one tick of the clock.
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let number = 0;
+    Some((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len(), number))
 }
 
 #[cfg(feature = "hdf5")]
@@ -50,6 +68,7 @@ impl LabelFiles {
         Self {
             csv: dir.join(format!("{name}.csv")),
             h5: dir.join(format!("{name}.h5")),
+            hidden: dir.join("not-visible.yaml"),
             damaged: Vec::new(),
             stamp: Stamp::default(),
         }
@@ -58,6 +77,34 @@ impl LabelFiles {
     /// Reads what there is, brought into the project's points; `None` when nothing was labelled by this scorer.
     /// `lenient` lets a body part that has no columns yet begin empty.
     pub fn load(
+        &mut self,
+        project: &Project,
+        video: &str,
+        lenient: bool,
+        watch: &dyn Watch,
+    ) -> Result<Option<Marks>> {
+        let tables = self.load_tables(project, video, lenient, watch)?;
+        let none = tables.is_none();
+        let mut marks = Marks::new(
+            tables.unwrap_or_else(|| Labels::new(project.config.scorer.clone(), project.skeleton())),
+        );
+        match HiddenFile::read(&self.hidden) {
+            Ok(Some(file)) => file.put_into(&mut marks, video),
+            Ok(None) if none => return Ok(None),
+            Ok(None) => {}
+            Err(e) => {
+                watch.warn(&format!(
+                    "{}: {}; it is not used, and a copy is kept when labels are saved",
+                    e.place().map_or_else(|| self.hidden.display().to_string(), str::to_owned),
+                    e.what()
+                ));
+                self.damaged.push(self.hidden.clone());
+            }
+        }
+        Ok(Some(marks))
+    }
+
+    fn load_tables(
         &mut self,
         project: &Project,
         video: &str,
@@ -146,8 +193,19 @@ impl LabelFiles {
         }
     }
 
-    fn now(&self) -> Stamp {
-        Stamp { csv: stamp_of(&self.csv), h5: stamp_of(&self.h5) }
+    /// The state of the files as they lie there now.
+    pub fn now(&self) -> Stamp {
+        Stamp { csv: stamp_of(&self.csv), h5: stamp_of(&self.h5), hidden: stamp_of(&self.hidden) }
+    }
+
+    /// Whether somebody else wrote since they were last read or written.
+    pub fn changed(&self) -> bool {
+        self.now() != self.stamp
+    }
+
+    /// What lies there now is known and may be written over.
+    pub fn accept(&mut self, stamp: Stamp) {
+        self.stamp = stamp;
     }
 
     /// When the label files were last written.
@@ -156,18 +214,38 @@ impl LabelFiles {
     }
 
     /// Keeps copies of the files as they are, beside them.
-    pub fn keep_copies(&self, why: &str) -> Result<()> {
-        for path in [&self.csv, &self.h5] {
-            if path.is_file() {
-                keep_copy(path, why)?;
-            }
+    pub fn keep_copies(&self, why: &str) -> Result<Vec<PathBuf>> {
+        let there = [&self.csv, &self.h5].into_iter().filter(|p| p.is_file());
+        there.map(|path| keep_copy(path, why)).collect()
+    }
+
+    /// Writes both tables whole, reads back what was written, and then replaces the old ones; then the points that
+    /// are not visible, when these changed. `rows` are all of this folder.
+    pub fn save(
+        &mut self,
+        rows: &Rows,
+        hidden_too: bool,
+        project: &Project,
+        watch: &dyn Watch,
+    ) -> Result<()> {
+        let mut labels = Labels::new(project.config.scorer.clone(), project.skeleton());
+        let places =
+            |row: &Vec<Mark>| LabeledFrame { points: row.iter().copied().map(Mark::place).collect() };
+        labels.frames = rows.iter().map(|(k, row)| (k.clone(), places(row))).collect();
+        self.save_tables(&labels, watch)?;
+        if hidden_too {
+            let mut file = HiddenFile::read(&self.hidden).ok().flatten().unwrap_or_default();
+            file.take_from(rows, &labels.scorer, &labels.skeleton);
+            let written = file.write(&self.hidden);
+            self.stamp.hidden = stamp_of(&self.hidden);
+            written?;
         }
         Ok(())
     }
 
-    /// Writes both files whole, reads back what was written, and then replaces the old ones.
-    pub fn save(&mut self, labels: &Labels, watch: &dyn Watch) -> Result<()> {
-        if self.now() != self.stamp {
+    /// The tables alone, of any scorer.
+    pub fn save_tables(&mut self, labels: &Labels, watch: &dyn Watch) -> Result<()> {
+        if self.changed() {
             return Err(Error::new(Kind::Exists, "the labels were changed by another program meanwhile")
                 .at(self.csv.display())
                 .mend("open the project again; your edits are safe in the journal and will be put on top"));
@@ -206,7 +284,7 @@ impl LabelFiles {
         #[cfg(not(feature = "hdf5"))]
         let written = crate::files::write_together([&self.csv], |[csv]| write_csv(csv));
         // Also after a failure between the two renames: what lies there now is ours.
-        self.stamp = self.now();
+        (self.stamp.csv, self.stamp.h5) = (stamp_of(&self.csv), stamp_of(&self.h5));
         written
     }
 }
@@ -306,7 +384,7 @@ fn fit(
             FrameKey::new(video, key.image)
         };
         let points = places.iter().map(|p| p.and_then(|i| frame.points.get(i).copied().flatten())).collect();
-        let frame = crate::pose::LabeledFrame { points };
+        let frame = LabeledFrame { points };
         if labels.frames.get(&key).is_some_and(|f| *f != frame) {
             return fault(
                 format!("{key} has two rows with different labels"),
