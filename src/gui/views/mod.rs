@@ -1,13 +1,16 @@
 //! The screens, one file each.
 
 mod analyze;
+mod analyze_queue;
 mod conflict;
 mod label;
 mod new_project;
 mod project;
+pub mod results;
 mod skeleton_editor;
 mod start;
 mod train;
+mod train_run;
 mod videos;
 
 pub use analyze::AnalyzeView;

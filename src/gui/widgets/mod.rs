@@ -1,1 +1,4 @@
 //! What several screens use.
+
+pub mod curves;
+pub mod traces;
