@@ -14,6 +14,9 @@
 //! that there are none). Every control has a name that a screen reader can say; everything but placing points can be
 //! done by keys.
 //!
+//! Stories through the window's own events are in `tests/gui/`, one module a screen, all in one program so that it is
+//! linked once; `tests/gui/common.rs` opens windows and waits for them.
+//!
 //! ```no_run
 //! limn::gui::run(None, limn::gui::Renderer::Auto)?;
 //! # Ok::<(), limn::Error>(())

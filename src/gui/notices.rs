@@ -153,7 +153,7 @@ fn card(ui: &mut egui::Ui, notice: &Notice) -> bool {
         ui.set_width(390.0);
         ui.horizontal_top(|ui| {
             ui.with_layout(egui::Layout::right_to_left(egui::Align::TOP), |ui| {
-                let close = ui.small_button("✖").on_hover_text("Dismiss this message");
+                let close = ui.small_button("×").on_hover_text("Dismiss this message");
                 let close = close.accessible_name("Dismiss this message");
                 dismissed = close.clicked();
                 ui.with_layout(egui::Layout::top_down(egui::Align::LEFT), |ui| {

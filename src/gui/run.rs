@@ -70,7 +70,7 @@ fn open(renderer: eframe::Renderer, start: Start) -> std::result::Result<(), Str
         eframe::run_native(
             "limn",
             options,
-            Box::new(|cc| Ok(Box::new(App(Window::new(&cc.egui_ctx, start))))),
+            Box::new(|cc| Ok(Box::new(Window::new(&cc.egui_ctx, start)))),
         )
     }));
     match opened {
@@ -107,14 +107,12 @@ fn display_is_there() -> Result<()> {
         .mend("run limn on a desktop, or over `ssh -X`; every step also has a command: see `limn help`"))
 }
 
-struct App(Window);
-
-impl eframe::App for App {
+impl eframe::App for Window {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
-        self.0.ui(ui);
+        Self::ui(self, ui);
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        self.0.finish();
+        self.finish();
     }
 }

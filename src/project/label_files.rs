@@ -63,7 +63,12 @@ fn read_h5(path: &Path, _watch: &dyn Watch) -> Result<Labels> {
 
 impl LabelFiles {
     pub fn new(project: &Project, video: &str) -> Self {
-        let name = format!("CollectedData_{}", project.config.scorer);
+        Self::of_scorer(project, video, &project.config.scorer)
+    }
+
+    /// The files of one scorer, whoever it is.
+    pub fn of_scorer(project: &Project, video: &str, scorer: &str) -> Self {
+        let name = format!("CollectedData_{scorer}");
         let dir = project.labeled_data(video);
         Self {
             csv: dir.join(format!("{name}.csv")),
@@ -111,18 +116,42 @@ impl LabelFiles {
         lenient: bool,
         watch: &dyn Watch,
     ) -> Result<Option<Labels>> {
-        self.stamp = self.now();
-        let (csv, h5) = (self.csv.is_file(), self.h5.is_file());
-        let (labels, path) = match (h5, csv) {
-            (false, false) => {
-                self.warn_of_others(watch);
-                return Ok(None);
+        match self.either_or(watch)? {
+            Some((labels, path)) => fit(labels, &path, project, video, lenient, watch).map(Some),
+            None => {
+                self.warn_of_others(project, video, watch);
+                Ok(None)
             }
+        }
+    }
+
+    /// The table as it lies there, with its own body parts and scorer.
+    pub fn load_raw(&mut self, watch: &dyn Watch) -> Result<Option<Labels>> {
+        Ok(self.either_or(watch)?.map(|(labels, _)| labels))
+    }
+
+    /// The table that counts, and the file it is from.
+    fn either_or(&mut self, watch: &dyn Watch) -> Result<Option<(Labels, PathBuf)>> {
+        self.stamp = self.now();
+        Ok(Some(match (self.h5.is_file(), self.csv.is_file()) {
+            (false, false) => return Ok(None),
             (false, true) => (dlc_labels_csv::read(&self.csv, watch)?, self.csv.clone()),
             (true, false) => (read_h5(&self.h5, watch)?, self.h5.clone()),
             (true, true) => self.either(watch)?,
-        };
-        fit(labels, &path, project, video, lenient, watch).map(Some)
+        }))
+    }
+
+    /// Whose tables lie in the folder, by the files' names.
+    pub fn scorers(project: &Project, video: &str) -> Result<Vec<String>> {
+        let dir = project.labeled_data(video);
+        let failed = |e| Error::io("read the folder", &dir, e);
+        let mut found = std::collections::BTreeSet::new();
+        for entry in std::fs::read_dir(&dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            let stem = name.strip_suffix(".csv").or_else(|| name.strip_suffix(".h5"));
+            found.extend(stem.and_then(|s| s.strip_prefix("CollectedData_")).map(str::to_owned));
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Both are there: the HDF5, as DeepLabCut does, unless the CSV is newer and says something else.
@@ -173,21 +202,13 @@ impl LabelFiles {
         }
     }
 
-    fn warn_of_others(&self, watch: &dyn Watch) {
-        let dir = crate::files::folder_of(&self.csv);
-        let mut others: Vec<String> = std::fs::read_dir(&dir)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|e| e.file_name().to_string_lossy().into_owned())
-            .filter(|n| n.starts_with("CollectedData_") && (n.ends_with(".csv") || n.ends_with(".h5")))
-            .collect();
-        others.sort();
+    fn warn_of_others(&self, project: &Project, video: &str, watch: &dyn Watch) {
+        let others = Self::scorers(project, video).unwrap_or_default();
         if !others.is_empty() {
             watch.warn(&format!(
                 "{}: holds labels of another scorer only ({}), which are not used; the `scorer` of config.yaml must be in \
                  the file's name",
-                dir.display(),
+                crate::files::folder_of(&self.csv).display(),
                 others.join(", ")
             ));
         }
@@ -217,6 +238,14 @@ impl LabelFiles {
     pub fn keep_copies(&self, why: &str) -> Result<Vec<PathBuf>> {
         let there = [&self.csv, &self.h5].into_iter().filter(|p| p.is_file());
         there.map(|path| keep_copy(path, why)).collect()
+    }
+
+    /// Takes both tables away.
+    pub fn remove_tables(&self) -> Result<()> {
+        for path in [&self.csv, &self.h5].into_iter().filter(|p| p.is_file()) {
+            std::fs::remove_file(path).map_err(|e| Error::io("remove the table", path, e))?;
+        }
+        Ok(())
     }
 
     /// Writes both tables whole, reads back what was written, and then replaces the old ones; then the points that

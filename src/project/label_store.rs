@@ -83,7 +83,7 @@ impl LabelStore {
         }
     }
 
-    fn open(project: &Project, lock: Option<File>, watch: &dyn Watch) -> Result<Self> {
+    pub(super) fn open(project: &Project, lock: Option<File>, watch: &dyn Watch) -> Result<Self> {
         let editing = lock.is_some();
         let mut store = Self {
             project: project.clone(),

@@ -152,7 +152,7 @@ impl NewProjectView {
             for (i, video) in self.videos.iter().enumerate() {
                 ui.horizontal(|ui| {
                     let name = format!("Take {} away", video.display());
-                    if named_small(ui, "✖", &name).clicked() {
+                    if named_small(ui, "×", &name).clicked() {
                         gone = Some(i);
                     }
                     ui.label(video.display().to_string());
@@ -327,7 +327,7 @@ fn chips(ui: &mut egui::Ui, names: &[String]) -> Option<usize> {
     ui.horizontal_wrapped(|ui| {
         for (i, name) in names.iter().enumerate() {
             let words = format!("Take {name} away");
-            let button = ui.button(format!("{name}  ✖")).on_hover_text(&words);
+            let button = ui.button(format!("{name}  ×")).on_hover_text(&words);
             let button = button.accessible_name(&words);
             if button.clicked() {
                 gone = Some(i);

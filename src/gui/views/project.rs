@@ -137,7 +137,7 @@ impl ProjectView {
             ui.horizontal_wrapped(|ui| {
                 for (i, [a, b]) in named_pairs.iter().enumerate() {
                     let words = format!("Take the pair {a} and {b} away");
-                    let button = ui.button(format!("{a} / {b}  ✖")).on_hover_text(&words);
+                    let button = ui.button(format!("{a} / {b}  ×")).on_hover_text(&words);
                     let button = button.accessible_name(&words);
                     if button.clicked() {
                         let mut left = named_pairs.clone();

@@ -101,7 +101,7 @@ impl StartView {
                         });
                         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                             let forget = format!("Take {name} off this list");
-                            let button = ui.small_button("✖").on_hover_text(&forget);
+                            let button = ui.small_button("×").on_hover_text(&forget);
                             let button = button.accessible_name(&forget);
                             if button.clicked() {
                                 wish = Some(StartWish::Forget(path.clone()));
