@@ -67,11 +67,7 @@ fn open(renderer: eframe::Renderer, start: Start) -> std::result::Result<(), Str
     };
     // Window libraries panic where a system library is missing; that is an answer too.
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        eframe::run_native(
-            "limn",
-            options,
-            Box::new(|cc| Ok(Box::new(Window::new(&cc.egui_ctx, start)))),
-        )
+        eframe::run_native("limn", options, Box::new(|cc| Ok(Box::new(Window::new(&cc.egui_ctx, start)))))
     }));
     match opened {
         Ok(result) => result.map_err(|e| e.to_string()),

@@ -120,7 +120,11 @@ impl Pyramid {
     /// The coarsest level, with the values in a block of it, of which four blocks fit into `width` values.
     fn blocks_for(&self, width: usize) -> Option<(usize, &[[f32; 2]])> {
         let sizes = std::iter::successors(Some(BLOCK), |size| size.checked_mul(FAN));
-        sizes.zip(&self.levels).take_while(|(size, _)| size * 4 <= width).last().map(|(s, l)| (s, l.as_slice()))
+        sizes
+            .zip(&self.levels)
+            .take_while(|(size, _)| size * 4 <= width)
+            .last()
+            .map(|(s, l)| (s, l.as_slice()))
     }
 }
 

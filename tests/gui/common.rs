@@ -40,7 +40,8 @@ pub fn with(start: Start) -> Harnessed {
 pub fn until(harness: &mut Harnessed, what: &str, mut done: impl FnMut(&mut Harnessed) -> bool) {
     let began = Instant::now();
     while !done(harness) {
-        let told: Vec<String> = harness.state().notices().texts().map(|(s, t)| format!("{s:?}: {t}")).collect();
+        let told: Vec<String> =
+            harness.state().notices().texts().map(|(s, t)| format!("{s:?}: {t}")).collect();
         assert!(began.elapsed() < PATIENCE, "waited in vain for {what}; the window said: {told:#?}");
         std::thread::sleep(Duration::from_millis(4));
         harness.step();

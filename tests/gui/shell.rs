@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 /// A project without videos.
 pub fn project(dir: &Path) -> PathBuf {
     let new = NewProject::single("reach", "Ada", ["snout", "leftear", "rightear", "tail"]);
-    Project::create(dir, &new, &[], VideoMode::Link, &|_| Ok((1, 1)), &Quiet::default()).unwrap().root().to_path_buf()
+    Project::create(dir, &new, &[], VideoMode::Link, &|_| Ok((1, 1)), &Quiet::default())
+        .unwrap()
+        .root()
+        .to_path_buf()
 }
 
 #[test]

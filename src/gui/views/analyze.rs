@@ -43,7 +43,13 @@ struct Form {
 
 impl Default for Form {
     fn default() -> Self {
-        Self { model: Model::Newest, folder: String::new(), precision: None, out: String::new(), force: false }
+        Self {
+            model: Model::Newest,
+            folder: String::new(),
+            precision: None,
+            out: String::new(),
+            force: false,
+        }
     }
 }
 
@@ -102,7 +108,8 @@ impl AnalyzeView {
                 self.add(desk, paths);
             }
         }
-        let one = |paths: Option<Vec<PathBuf>>| paths.and_then(|p| p.first().map(|p| p.display().to_string()));
+        let one =
+            |paths: Option<Vec<PathBuf>>| paths.and_then(|p| p.first().map(|p| p.display().to_string()));
         if let Some(path) = one(desk.dialogs.take(MODEL)) {
             (self.form.folder, self.form.model) = (path, Model::Folder);
         }
@@ -186,12 +193,19 @@ impl AnalyzeView {
             };
             ui.vertical(|ui| {
                 let of: Vec<(u32, String)> = self.usable().map(|m| (m.shuffle, title(m))).collect();
-                let combo = egui::ComboBox::from_id_salt("model").width(300.0).selected_text(text).show_ui(ui, |ui| {
-                    for (shuffle, words) in of {
-                        ui.selectable_value(&mut self.form.model, Model::Shuffle(shuffle), words);
-                    }
-                    ui.selectable_value(&mut self.form.model, Model::Folder, "A model folder from elsewhere");
-                });
+                let combo = egui::ComboBox::from_id_salt("model").width(300.0).selected_text(text).show_ui(
+                    ui,
+                    |ui| {
+                        for (shuffle, words) in of {
+                            ui.selectable_value(&mut self.form.model, Model::Shuffle(shuffle), words);
+                        }
+                        ui.selectable_value(
+                            &mut self.form.model,
+                            Model::Folder,
+                            "A model folder from elsewhere",
+                        );
+                    },
+                );
                 combo.response.accessible_name("Trained network");
                 if self.form.model == Model::Folder {
                     ui.horizontal(|ui| {
@@ -300,12 +314,17 @@ impl AnalyzeView {
                 self.working = Some(self.queue.start(desk.jobs, terms, std::sync::Arc::clone(desk.wake)));
             }
             let stop = ui.add_enabled(working, egui::Button::new("Stop analysis"));
-            if stop.on_hover_text("Finished videos are kept; the one being analyzed begins anew next time").clicked()
+            if stop
+                .on_hover_text("Finished videos are kept; the one being analyzed begins anew next time")
+                .clicked()
                 && let Some(working) = &self.working
             {
                 working.stop();
             }
-            if ui.add_enabled(!working && todo < self.queue.items().len(), egui::Button::new("Clear finished")).clicked() {
+            if ui
+                .add_enabled(!working && todo < self.queue.items().len(), egui::Button::new("Clear finished"))
+                .clicked()
+            {
                 self.queue.items().retain(|i| !matches!(i.stand, Stand::Done(_)));
             }
             if let Some(p) = self.working.as_ref().map(Handle::progress) {
@@ -333,7 +352,8 @@ impl AnalyzeView {
                 ui.horizontal(|ui| stand(ui, &item.stand, &words));
                 ui.horizontal(|ui| match &item.stand {
                     Stand::Done(a) => {
-                        if ui.button("Open").accessible_name(format!("Open the tracks of {words}")).clicked() {
+                        if ui.button("Open").accessible_name(format!("Open the tracks of {words}")).clicked()
+                        {
                             open = Some((a.h5.clone(), Some(a.video.clone())));
                         }
                     }
@@ -414,7 +434,8 @@ fn stand(ui: &mut egui::Ui, stand: &Stand, name: &str) {
         Stand::Running(Some(seen)) => {
             let share = seen.done as f32 / seen.frames.max(1) as f32;
             let words = format!("{} of {} frames", seen.done, seen.frames);
-            let bar = egui::ProgressBar::new(share).desired_width(200.0).text(RichText::new(&words).size(11.5));
+            let bar =
+                egui::ProgressBar::new(share).desired_width(200.0).text(RichText::new(&words).size(11.5));
             ui.add(bar).accessible_name(format!("{name}: {words}"));
             ui.strong(format!("{:.1} frames/s", seen.fps));
             ui.label(format!("{} left", lasting(Duration::from_secs_f64(seen.seconds_left.clamp(0.0, 1e9)))));
@@ -446,8 +467,12 @@ fn stand(ui: &mut egui::Ui, stand: &Stand, name: &str) {
 
 fn limit(ui: &mut egui::Ui, stages: &Stages) {
     let (words, more) = match stages.limit {
-        Limit::Decoding => ("limited by decoding", "The network waits for frames; a faster disk or processor helps"),
-        Limit::Computing => ("limited by the network", "Frames wait for the network; a GPU or a smaller network helps"),
+        Limit::Decoding => {
+            ("limited by decoding", "The network waits for frames; a faster disk or processor helps")
+        }
+        Limit::Computing => {
+            ("limited by the network", "Frames wait for the network; a GPU or a smaller network helps")
+        }
     };
     ui.weak(words).on_hover_text(format!(
         "Decoding worked {:.0} % of the time, the network {:.0} %.\n{more}.",

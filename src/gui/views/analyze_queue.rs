@@ -144,9 +144,12 @@ impl Queue {
             let result = if alone {
                 analyze_seen(&engine, &video, &request, watch, &seen)
             } else {
-                Err(Error::new(Kind::Usage, "its results would overwrite those of another video of the same name")
-                    .at(video.display())
-                    .mend("analyze it into another folder, or rename it"))
+                Err(Error::new(
+                    Kind::Usage,
+                    "its results would overwrite those of another video of the same name",
+                )
+                .at(video.display())
+                .mend("analyze it into another folder, or rename it"))
             };
             match result {
                 Ok(analysis) => {
@@ -189,7 +192,9 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             }
             videos.extend(found);
         } else if !path.is_file() {
-            return Err(Error::new(Kind::NotFound, "there is no such video").at(path.display()).mend("check the path"));
+            return Err(Error::new(Kind::NotFound, "there is no such video")
+                .at(path.display())
+                .mend("check the path"));
         } else if is_video(path) {
             videos.push(path.clone());
         } else {

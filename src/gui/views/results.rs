@@ -299,7 +299,9 @@ impl Player {
 
     fn transport(&mut self, ui: &mut egui::Ui, frames: usize) {
         ui.horizontal(|ui| {
-            let mut button = |words: &str, name: &str| ui.button(words).on_hover_text(name).accessible_name(name).clicked();
+            let mut button = |words: &str, name: &str| {
+                ui.button(words).on_hover_text(name).accessible_name(name).clicked()
+            };
             if button("⏮", "First frame") {
                 self.go(0, frames);
             }
@@ -347,7 +349,11 @@ impl Player {
         ui.horizontal(|ui| {
             #[allow(clippy::cast_precision_loss)] // frames
             let about = self.frame as f64 + 0.5;
-            if ui.button("Zoom in").on_hover_text("Fewer frames in the traces; or turn the mouse wheel").clicked() {
+            if ui
+                .button("Zoom in")
+                .on_hover_text("Fewer frames in the traces; or turn the mouse wheel")
+                .clicked()
+            {
                 self.traces.zoom(2.0, about, frames);
             }
             if ui.button("Zoom out").clicked() {
@@ -434,7 +440,8 @@ impl Player {
             }
             None => {
                 let button = ui.add_enabled(self.video.is_some(), egui::Button::new("Render labeled video"));
-                let button = button.on_hover_text("Draws points, skeleton and trail as shown here into a copy of the video");
+                let button = button
+                    .on_hover_text("Draws points, skeleton and trail as shown here into a copy of the video");
                 if button.clicked()
                     && let Some(video) = &self.video
                 {
@@ -452,7 +459,9 @@ impl Player {
         let percent = (self.cutoff * 100.0).round() as i64;
         let out = self.path.with_file_name(format!("{stem}_p{percent}_labeled.mp4"));
         let name = video.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        desk.jobs.start(format!("Rendering {name}"), move |watch| render_video(&video, &tracks, &style, &out, watch))
+        desk.jobs.start(format!("Rendering {name}"), move |watch| {
+            render_video(&video, &tracks, &style, &out, watch)
+        })
     }
 
     /// The picture with everything drawn on it.
@@ -536,7 +545,11 @@ impl Player {
             Some(State::Ready(index)) => {
                 let size = vec2(index.width() as f32, index.height() as f32);
                 let words = (index.len() != tracks.frames()).then(|| {
-                    format!("The video has {} frames and the tracks have {}; they may not belong together", index.len(), tracks.frames())
+                    format!(
+                        "The video has {} frames and the tracks have {}; they may not belong together",
+                        index.len(),
+                        tracks.frames()
+                    )
                 });
                 (size, words)
             }
@@ -570,7 +583,8 @@ impl Player {
                 for f in first..frame {
                     if let (Some(a), Some(b)) = (at(f, point), at(f + 1, point)) {
                         let age = (f + 1 - first) as f32 / (frame - first) as f32;
-                        painter.line_segment([a, b], Stroke::new(1.6, colour.gamma_multiply(0.15 + 0.75 * age)));
+                        painter
+                            .line_segment([a, b], Stroke::new(1.6, colour.gamma_multiply(0.15 + 0.75 * age)));
                     }
                 }
             }
@@ -582,7 +596,9 @@ impl Player {
             let under = Stroke::new(3.0, Color32::from_white_alpha(120));
             for individual in 0..skeleton.individuals.len() {
                 for [a, b] in skeleton.edge_indices() {
-                    if let (Some(a), Some(b)) = (at(frame, individual * parts + a), at(frame, individual * parts + b)) {
+                    if let (Some(a), Some(b)) =
+                        (at(frame, individual * parts + a), at(frame, individual * parts + b))
+                    {
                         painter.line_segment([a, b], under);
                         painter.line_segment([a, b], line);
                     }
@@ -598,7 +614,13 @@ impl Player {
             {
                 let font = FontId::proportional(12.0);
                 let place = at + vec2(8.0, -6.0);
-                painter.text(place + vec2(1.0, 1.0), Align2::LEFT_BOTTOM, title_of(name), font.clone(), Color32::BLACK);
+                painter.text(
+                    place + vec2(1.0, 1.0),
+                    Align2::LEFT_BOTTOM,
+                    title_of(name),
+                    font.clone(),
+                    Color32::BLACK,
+                );
                 painter.text(place, Align2::LEFT_BOTTOM, title_of(name), font, Color32::WHITE);
             }
         }

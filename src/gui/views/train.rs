@@ -341,7 +341,7 @@ impl TrainView {
         // A run of this sitting is shown while it runs, and after it for its own shuffle.
         match &mut self.run {
             Some(run) if run.is_running() || run.shuffle == self.form.shuffle => {
-                run.ui(ui, desk.open.project())
+                run.ui(ui, desk.open.project());
             }
             _ => self.past(ui, model.as_ref()),
         }

@@ -332,8 +332,11 @@ fn words(e: &Error) -> String {
 struct Examples {
     list: Vec<ExampleSeen>,
     pictures: HashMap<FrameKey, Small>,
-    reading: Option<Handle<Vec<(FrameKey, Result<(ColorImage, Vec2), String>)>>>,
+    reading: Option<Handle<Vec<(FrameKey, Read)>>>,
 }
+
+/// A picture of at most [`SIDE`] pixels with the size of the whole one, or why there is none.
+type Read = Result<(ColorImage, Vec2), String>;
 
 enum Small {
     /// A picture of at most [`SIDE`] pixels, and the size of the whole one.
