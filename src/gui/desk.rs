@@ -7,7 +7,7 @@ use super::prefs::Prefs;
 use crate::error::Result;
 use crate::jobs::{Handle, Jobs, Wake};
 use crate::labeling::Session;
-use crate::pose::FrameKey;
+use crate::pose::{FrameKey, Skeleton};
 use crate::project::{Project, ProjectVideo};
 use crate::watch::Watch;
 use std::path::Path;
@@ -80,6 +80,8 @@ pub struct OpenProject {
     /// The labels, being edited.
     pub labels: Session,
     changing: Vec<Handle<Contents>>,
+    /// The points as the label keeper last had them; it changes them when body parts change.
+    points: Skeleton,
 }
 
 impl OpenProject {
@@ -87,7 +89,8 @@ impl OpenProject {
     #[must_use]
     pub fn new(contents: Contents, wake: &Wake) -> Self {
         let labels = Session::open(&contents.project, Arc::clone(wake));
-        Self { contents: Arc::new(contents), revision: 1, labels, changing: Vec::new() }
+        let points = contents.project.skeleton();
+        Self { contents: Arc::new(contents), revision: 1, labels, changing: Vec::new(), points }
     }
 
     /// The project.
@@ -124,15 +127,17 @@ impl OpenProject {
     }
 
     /// Takes what has arrived since the last pass.
-    pub(super) fn poll(&mut self, notices: &mut Notices) {
+    pub(super) fn poll(&mut self, jobs: &mut Jobs, notices: &mut Notices) {
         let mut read = None;
-        self.changing.retain_mut(|handle| match handle.poll() {
-            None => handle.is_running() || handle.progress().state == crate::jobs::State::Done && false,
-            Some(Ok(contents)) => {
-                read = Some(contents);
-                false
+        self.changing.retain_mut(|handle| {
+            let running = handle.is_running(); // asked first: what it brought before it ended is there then
+            match handle.poll() {
+                None => running,
+                Some(result) => {
+                    read = result.ok().or(read.take());
+                    false
+                }
             }
-            Some(Err(_)) => false,
         });
         if let Some(contents) = read {
             self.contents = Arc::new(contents);
@@ -146,6 +151,10 @@ impl OpenProject {
                 crate::labeling::Severity::Error => Severity::Error,
             };
             notices.tell(severity, "Labels", notice.text);
+        }
+        if self.labels.labels().skeleton != self.points {
+            self.points = self.labels.labels().skeleton.clone();
+            self.refresh(jobs);
         }
     }
 }

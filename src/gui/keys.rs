@@ -97,6 +97,45 @@ actions! {
     LastFrame: Player, "last-frame", "Last frame", [plain(Key::End)];
     JumpToFrame: Player, "jump-to-frame", "Go to frame number", [command(Key::G)];
 
+    NextPicture: Label, "label-next", "Next frame", [plain(Key::D)];
+    PreviousPicture: Label, "label-previous", "Previous frame", [plain(Key::A)];
+    NextUnlabeled: Label, "label-next-unlabeled", "Next unlabeled frame", [plain(Key::U), command(Key::D)];
+    FirstPicture: Label, "label-first", "First frame", [plain(Key::Home)];
+    LastPicture: Label, "label-last", "Last frame", [plain(Key::End)];
+    NextPart: Label, "next-part", "Next body part", [plain(Key::S)];
+    PreviousPart: Label, "previous-part", "Previous body part", [plain(Key::W)];
+    RemovePoint: Label, "remove-point", "Remove the selected point", [plain(Key::Backspace), plain(Key::Delete)];
+    NotVisible: Label, "not-visible", "Body part is not visible", [plain(Key::N)];
+    RestNotVisible: Label, "rest-not-visible", "All body parts still to do are not visible", [shift(Key::N)];
+    CopyPrevious: Label, "copy-previous", "Copy points that are to do from the previous frame", [plain(Key::C)];
+    CopyAllPrevious: Label, "copy-all-previous", "Copy all points from the previous frame", [shift(Key::C)];
+    NudgeLeft: Label, "nudge-left", "Move the point 1 px left", [plain(Key::ArrowLeft)];
+    NudgeRight: Label, "nudge-right", "Move the point 1 px right", [plain(Key::ArrowRight)];
+    NudgeUp: Label, "nudge-up", "Move the point 1 px up", [plain(Key::ArrowUp)];
+    NudgeDown: Label, "nudge-down", "Move the point 1 px down", [plain(Key::ArrowDown)];
+    PushLeft: Label, "push-left", "Move the point 10 px left", [shift(Key::ArrowLeft)];
+    PushRight: Label, "push-right", "Move the point 10 px right", [shift(Key::ArrowRight)];
+    PushUp: Label, "push-up", "Move the point 10 px up", [shift(Key::ArrowUp)];
+    PushDown: Label, "push-down", "Move the point 10 px down", [shift(Key::ArrowDown)];
+    LabelMode: Label, "label-mode", "Next mode: sequential, quick, loop", [plain(Key::M)];
+    FitPicture: Label, "fit", "Show the whole picture", [plain(Key::F)];
+    ActualSize: Label, "actual-size", "Show pixels one to one", [plain(Key::Num0)];
+    Closer: Label, "closer", "Zoom into the picture", [plain(Key::Plus), plain(Key::Equals)];
+    Farther: Label, "farther", "Zoom out of the picture", [plain(Key::Minus)];
+    Magnifier: Label, "magnifier", "Magnifier on or off", [plain(Key::Z)];
+    ShowSkeleton: Label, "show-skeleton", "Skeleton on or off", [plain(Key::K)];
+    ShowNames: Label, "show-names", "Names on or off", [plain(Key::T)];
+    ShowGhosts: Label, "show-ghosts", "Ghosts of the neighboring frames on or off", [plain(Key::G)];
+    Animal1: Label, "animal-1", "First individual", [plain(Key::Num1)];
+    Animal2: Label, "animal-2", "Second individual", [plain(Key::Num2)];
+    Animal3: Label, "animal-3", "Third individual", [plain(Key::Num3)];
+    Animal4: Label, "animal-4", "Fourth individual", [plain(Key::Num4)];
+    Animal5: Label, "animal-5", "Fifth individual", [plain(Key::Num5)];
+    Animal6: Label, "animal-6", "Sixth individual", [plain(Key::Num6)];
+    Animal7: Label, "animal-7", "Seventh individual", [plain(Key::Num7)];
+    Animal8: Label, "animal-8", "Eighth individual", [plain(Key::Num8)];
+    Animal9: Label, "animal-9", "Ninth individual", [plain(Key::Num9)];
+
     ExtractFrame: Videos, "extract-frame", "Extract this frame for labeling", [plain(Key::E)];
 }
 

@@ -5,7 +5,8 @@
 //! | [`Window`] | the frame around all views: bars, jobs, messages, palette, shortcuts |
 //! | [`Desk`] | what every view is handed: the open project, jobs, messages, dialogs, preferences, this pass's actions |
 //! | `views/` | one file a screen; each has `ui(&mut self, &mut Ui, &mut Desk)` |
-//! | `widgets/` | what several screens use |
+//! | `widgets/` | what several screens use, such as the [canvas](widgets::canvas) |
+//! | [`pictures`] | pictures of files, loaded off the window's thread |
 //! | [`keys`] | every action with its keys; views ask [`keys::Fired`] and never look at keys themselves |
 //! | [`theme`] | colours by meaning; views mix none of their own |
 //!
@@ -27,6 +28,7 @@ pub mod dialogs;
 pub mod keys;
 pub mod notices;
 mod palette;
+pub mod pictures;
 pub mod prefs;
 mod run;
 mod status;

@@ -177,7 +177,6 @@ impl Theme {
 }
 
 /// A card on the window's ground.
-#[must_use]
 pub fn card(ui: &egui::Ui) -> egui::Frame {
     let theme = Theme::of(ui);
     egui::Frame::new()

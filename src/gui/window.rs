@@ -203,10 +203,11 @@ impl Window {
     /// Writes what is unsaved and waits for it; when the window has been closed.
     pub fn finish(&mut self) {
         self.jobs.stop_all();
-        if let Some(open) = self.open.take()
-            && let Err(e) = open.labels.close()
-        {
-            tracing::error!("{e}");
+        if let Some(mut open) = self.open.take() {
+            self.views.label.settle(&mut open.labels);
+            if let Err(e) = open.labels.close() {
+                tracing::error!("{e}");
+            }
         }
         if let Some(path) = self.prefs_path.as_ref().filter(|_| self.prefs != self.written)
             && let Err(e) = self.prefs.write(path)
@@ -283,7 +284,7 @@ impl Window {
             }
         }
         if let Some(open) = &mut self.open {
-            open.poll(&mut self.notices);
+            open.poll(&mut self.jobs, &mut self.notices);
         }
         for (title, text) in self.jobs.take_failures() {
             self.notices.tell(Severity::Error, &title, text);
@@ -391,7 +392,8 @@ impl Window {
 
     /// Labels are written by their keeper, which goes on in the background until it is done.
     fn close_project(&mut self) {
-        if let Some(open) = self.open.take() {
+        if let Some(mut open) = self.open.take() {
+            self.views.label.settle(&mut open.labels);
             let labels = open.labels;
             let _ = self.jobs.start_quiet("Writing the labels", move |_| labels.close());
         }

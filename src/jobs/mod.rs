@@ -32,7 +32,7 @@ use crate::error::{Error, Kind, Result};
 use crate::watch::Watch;
 use progress::Seen;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Called from any thread when there is something new to look at.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -185,10 +185,7 @@ impl<T> Handle<T> {
     ///
     /// The error has been, or will be, told by [`Jobs::take_failures`]; whoever polls need not show it again.
     pub fn poll(&mut self) -> Option<Result<T>> {
-        match self.take.try_recv() {
-            Ok(result) => Some(result),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.take.try_recv().ok()
     }
 
     /// Number of the job in [`Jobs::list`].

@@ -136,6 +136,11 @@ pub(super) fn run(
     }
 }
 
+/// Whether labels can still be looked at: another limn edits them, or the disk takes no writes.
+fn only_to_look(e: &Error) -> bool {
+    matches!(e.kind(), Kind::Exists | Kind::Io)
+}
+
 impl Keeper {
     fn answer(&mut self, answer: Answer) {
         // The window may have gone; everything is still done to the end.
@@ -170,9 +175,7 @@ impl Keeper {
         let watch = Quiet::default();
         match LabelStore::edit(&self.project, &watch) {
             Ok(store) => self.opened_to_edit(store, &watch),
-            Err(e) if e.kind() == Kind::Exists => {
-                self.read_only(e.what());
-            }
+            Err(e) if only_to_look(&e) => self.read_only(e.what()),
             Err(e) => self.answer(Answer::Failed(e)),
         }
     }
@@ -417,12 +420,10 @@ impl Keeper {
                 found.notices.into_iter().for_each(|(severity, text)| self.tell(severity, text));
                 if !found.taken.is_empty() || !found.gone.is_empty() {
                     self.answer(Answer::Changed { points: found.taken, gone: found.gone });
-                    watch.warnings().into_iter().for_each(|text| self.tell(Severity::Warning, text));
                 }
+                watch.warnings().into_iter().for_each(|text| self.tell(Severity::Warning, text));
             }
-            Err(e) => {
-                tracing::debug!("cannot look at the label files: {e}");
-            }
+            Err(e) => tracing::debug!("cannot look at the label files: {e}"),
         }
     }
 
@@ -437,7 +438,7 @@ impl Keeper {
                     "The other limn has closed the project; labels can be edited here now.",
                 );
             }
-            Err(e) if e.kind() == Kind::Exists => {
+            Err(e) if only_to_look(&e) => {
                 let print = LabelStore::fingerprint(&self.project).ok();
                 if self.looking != Some(print) {
                     self.read_only(e.what());

@@ -214,6 +214,23 @@ impl LabelFiles {
         }
     }
 
+    /// Clears away what a killed program left half written here; the caller holds the lock, so nobody else is at it.
+    pub fn clear_away(&self) {
+        let entries = std::fs::read_dir(crate::files::folder_of(&self.csv)).into_iter().flatten().flatten();
+        for path in entries.map(|e| e.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with(".limn-") {
+                continue;
+            }
+            // Pictures under such names are another program's, which may be extracting them.
+            let _ = match (path.is_dir(), name.ends_with(".yaml")) {
+                (true, _) => std::fs::remove_dir_all(&path),
+                (false, true) => std::fs::remove_file(&path),
+                (false, false) => Ok(()),
+            };
+        }
+    }
+
     /// The state of the files as they lie there now.
     pub fn now(&self) -> Stamp {
         Stamp { csv: stamp_of(&self.csv), h5: stamp_of(&self.h5), hidden: stamp_of(&self.hidden) }

@@ -99,7 +99,7 @@ impl Outside {
             return;
         }
         store.refused.remove(video);
-        self.notices.extend(store.notices.drain(known..).map(|p| (p.severity, p.what)));
+        store.notices.truncate(known); // the watch has heard of them
         let before = self.taken.len();
         for (key, row) in store.marks.rows_of(video) {
             self.taken.extend(row.iter().enumerate().map(|(i, m)| PointEdit::new(key.clone(), i, *m)));

@@ -114,6 +114,9 @@ impl LabelStore {
     fn open_folder(&mut self, video: &str, editing: bool, watch: &dyn Watch) -> Result<()> {
         let project = &self.project;
         let mut files = LabelFiles::new(project, video);
+        if editing {
+            files.clear_away();
+        }
         let mut base = Rows::new();
         if let Some(there) = files.load(project, video, editing, watch)? {
             base = there.rows_of(video);

@@ -76,7 +76,7 @@ pub fn saved(harness: &mut Harnessed) {
 pub fn click(harness: &mut Harnessed, name: &str) {
     until(harness, &format!("the control `{name}`"), |h| h.query_by_label(name).is_some());
     harness.get_by_label(name).scroll_to_me();
-    harness.run_ok(); // until whatever moves has come to rest
+    harness.run_steps(12); // scrolling takes its time
     harness.get_by_label(name).click();
     harness.run_steps(3);
 }

@@ -5,5 +5,6 @@
 #![cfg(all(feature = "gui", feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 
 mod common;
+mod label;
 mod shell;
 mod work;

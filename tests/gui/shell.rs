@@ -92,6 +92,7 @@ fn everything_of_the_frame_goes_by_keys() {
     w.run_steps(3);
     assert!(says(&w, "Keyboard shortcuts"));
     click(&mut w, "Change the key of Go to Videos");
+    assert!(says(&w, "Press the new key of “Go to Videos”"));
     w.key_press_modifiers(Modifiers::ALT, Key::V);
     w.run_steps(3);
     click(&mut w, "Close");

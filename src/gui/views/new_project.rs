@@ -129,7 +129,7 @@ impl NewProjectView {
     fn which_videos(&mut self, ui: &mut egui::Ui, dialogs: &mut Dialogs) {
         card(ui).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.label(RichText::new("Videos").strong());
+            ui.label(RichText::new("Videos").size(16.0));
             ui.weak("Drop videos here, choose them, or type a path (a folder takes all its videos). More can be added later.");
             ui.horizontal(|ui| {
                 if ui.button("Choose videos…").clicked() {
@@ -169,7 +169,7 @@ impl NewProjectView {
         let theme = Theme::of(ui);
         card(ui).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.label(RichText::new("Body parts").strong());
+            ui.label(RichText::new("Body parts").size(16.0));
             ui.weak("Name left and right ones alike (leftear, rightear): limn then knows that they swap in a mirror.");
             if let Some(added) = entry(ui, "Body part", "snout, leftear, rightear, tailbase", &mut self.typed_part) {
                 for name in added {
@@ -192,7 +192,7 @@ impl NewProjectView {
                 ui.label(RichText::new(format!("Left and right: {}", words.join(", "))).color(theme.good));
             }
             ui.add_space(6.0);
-            ui.label(RichText::new("Several animals").strong());
+            ui.label(RichText::new("Several animals").size(16.0));
             ui.weak("Name each animal if a video shows more than one; leave it empty for one.");
             if let Some(added) = entry(ui, "Individual", "mouse1, mouse2", &mut self.typed_individual) {
                 for name in added {
@@ -206,7 +206,7 @@ impl NewProjectView {
             }
             if self.parts.len() > 1 {
                 ui.add_space(6.0);
-                ui.label(RichText::new("Skeleton").strong());
+                ui.label(RichText::new("Skeleton").size(16.0));
                 ui.weak("Drag from one body part to another to join them, again to part them. Only for drawing.");
                 self.editor.ui(ui, &self.parts, &mut self.edges, &skeleton.mirror_pairs());
             }
@@ -339,7 +339,5 @@ fn chips(ui: &mut egui::Ui, names: &[String]) -> Option<usize> {
 
 /// A small button that shows a sign and is named in words.
 pub(super) fn named_small(ui: &mut egui::Ui, sign: &str, words: &str) -> egui::Response {
-    let button = ui.small_button(sign).on_hover_text(words);
-    let button = button.accessible_name(words);
-    button
+    ui.small_button(sign).on_hover_text(words).accessible_name(words)
 }

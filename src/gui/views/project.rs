@@ -56,7 +56,7 @@ impl ProjectView {
         let editable = matches!(desk.open.labels.state(), State::Editing);
         card(ui).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.label(RichText::new("Body parts").strong());
+            ui.label(RichText::new("Body parts").size(16.0));
             let labels = desk.open.labels.labels();
             let mut counts = vec![0usize; skeleton.bodyparts.len()];
             for frame in labels.frames.values() {
@@ -68,13 +68,15 @@ impl ProjectView {
             }
             egui::Grid::new("parts").num_columns(4).striped(true).spacing([16.0, 4.0]).show(ui, |ui| {
                 for (i, name) in skeleton.bodyparts.iter().enumerate() {
-                    let (spot, _) = ui.allocate_exact_size(egui::Vec2::splat(14.0), egui::Sense::hover());
-                    ui.painter().circle_filled(
-                        spot.center(),
-                        6.0,
-                        part_colour(map, i, skeleton.bodyparts.len()),
-                    );
-                    ui.label(name);
+                    ui.horizontal(|ui| {
+                        let (spot, _) = ui.allocate_exact_size(egui::Vec2::splat(14.0), egui::Sense::hover());
+                        ui.painter().circle_filled(
+                            spot.center(),
+                            6.0,
+                            part_colour(map, i, skeleton.bodyparts.len()),
+                        );
+                        ui.label(name);
+                    });
                     ui.weak(format!("{} labels", counts.get(i).copied().unwrap_or(0)));
                     ui.horizontal(|ui| {
                         ui.add_enabled_ui(editable, |ui| {
@@ -120,7 +122,7 @@ impl ProjectView {
         let theme = Theme::of(ui);
         card(ui).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.label(RichText::new("Skeleton").strong());
+            ui.label(RichText::new("Skeleton").size(16.0));
             ui.weak("Drag from one body part to another to join them, again to part them. Only for drawing.");
             if self.editor.ui(ui, &skeleton.bodyparts, &mut edges, &pairs) {
                 desk.open.change(desk.jobs, "Saving the skeleton", move |p: &mut Project, _: &dyn Watch| {
@@ -129,7 +131,7 @@ impl ProjectView {
                 });
             }
             ui.add_space(8.0);
-            ui.label(RichText::new("Left and right").strong());
+            ui.label(RichText::new("Left and right").size(16.0));
             ui.weak("These swap when training mirrors a picture.");
             let named = |i: usize| skeleton.bodyparts.get(i).cloned().unwrap_or_default();
             let named_pairs: Vec<[String; 2]> = pairs.iter().map(|[a, b]| [named(*a), named(*b)]).collect();
@@ -183,7 +185,7 @@ impl ProjectView {
     fn check(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
         card(ui).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.label(RichText::new("Check").strong());
+            ui.label(RichText::new("Check").size(16.0));
             ui.horizontal(|ui| {
                 let idle = self.checking.is_none();
                 if ui.add_enabled(idle, egui::Button::new("Check the labels")).clicked() {
@@ -294,7 +296,10 @@ fn summary(ui: &mut egui::Ui, desk: &mut Desk<'_>) {
             for (what, value) in [
                 ("Labeled by", config.scorer.clone()),
                 ("Videos", contents.videos.len().to_string()),
-                ("Frames to label", format!("{} of {} videos", contents.pictures.len(), folders.len())),
+                (
+                    "Frames to label",
+                    format!("{} from {}", contents.pictures.len(), counted(folders.len(), "video")),
+                ),
                 ("Frames with labels", format!("{labeled} ({} points)", labels.labeled_points())),
                 ("Points in a frame", parts.to_string()),
             ] {
@@ -350,4 +355,9 @@ fn pick(ui: &mut egui::Ui, what: &str, chosen: &mut String, names: &[String]) {
         }
     });
     combo.response.accessible_name(what);
+}
+
+/// `1 video`, `2 videos`.
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

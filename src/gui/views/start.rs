@@ -84,7 +84,7 @@ impl StartView {
     fn recent(&self, ui: &mut egui::Ui, recent: &[PathBuf]) -> Option<StartWish> {
         let mut wish = None;
         ui.with_layout(egui::Layout::top_down(egui::Align::LEFT), |ui| {
-            ui.label(RichText::new("Recent projects").strong());
+            ui.label(RichText::new("Recent projects").size(16.0));
             if recent.is_empty() {
                 ui.weak("None yet. A DeepLabCut project opens as it is; nothing in it is changed until you label.");
             }
