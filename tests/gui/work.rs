@@ -59,6 +59,12 @@ fn trained(root: &Path) {
     session::train(&mut Project::open(root, &watch).unwrap(), &options, &watch).unwrap();
 }
 
+fn look(w: &mut Harnessed, name: &str) {
+    if let Ok(dir) = std::env::var("LIMN_LOOK") {
+        w.render().unwrap().save(Path::new(&dir).join(format!("{name}.png"))).unwrap();
+    }
+}
+
 fn click_part(w: &mut Harnessed, part: &str) {
     until(w, &format!("a control with `{part}`"), |h| says(h, part));
     w.query_all_by_label_contains(part).next().unwrap().click();
@@ -88,6 +94,8 @@ fn a_network_is_trained_stopped_resumed_and_evaluated() {
     w.key_press_modifiers(Modifiers::COMMAND, Key::Num4);
     until(&mut w, "the verdict", |h| says(h, "Done: 3 steps") && says(h, "On frames it has not seen"));
     assert!(says(&w, "Error (px): Test frames") && says(&w, "Loss: Loss"), "the curves, in words");
+    settled(&mut w);
+    look(&mut w, "train");
     until(&mut w, "the example frames", |h| says(h, "px off, among the worst"));
     let watch = Quiet::default();
     let project = Project::open(&root, &watch).unwrap();
@@ -166,6 +174,7 @@ fn videos_are_analyzed_and_their_tracks_looked_at() {
     click(&mut w, "m1.mp4");
     click(&mut w, "Add the ticked videos");
     until(&mut w, "the queue", |h| h.query_all_by_label("waiting").count() == 2);
+    look(&mut w, "analyze");
     click(&mut w, "Start analysis");
     until(&mut w, "the end of the analysis", |h| says(h, "24 frames at ") && says(h, "failed: "));
     assert!(says(&w, "limited by "));
@@ -207,12 +216,18 @@ fn videos_are_analyzed_and_their_tracks_looked_at() {
     });
     click(&mut w, "First frame");
     assert_eq!(frame(&mut w), Some(0));
+    look(&mut w, "player");
+    w.state_mut().views().analyze.player().unwrap().set_cutoff(0.0);
+    w.run_steps(2);
+    assert!(says(&w, "Frame 0 with 8 points"));
+    look(&mut w, "player3");
     click(&mut w, "Render labeled video");
+    look(&mut w, "player2");
     until(&mut w, "the labeled video", |h| {
         h.state().notices().texts().any(|(_, t)| t.contains("_labeled.mp4"))
     });
     let written = std::fs::read_dir(root.join("videos")).unwrap().flatten().map(|e| e.file_name());
-    assert!(written.into_iter().any(|n| n.to_string_lossy().ends_with("_p60_labeled.mp4")));
+    assert!(written.into_iter().any(|n| n.to_string_lossy().ends_with("_p0_labeled.mp4")));
     click(&mut w, "Back to the list");
     assert!(says(&w, "Start analysis"));
     never_waited();

@@ -155,7 +155,7 @@ impl AnalyzeView {
                 return;
             }
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                ui.set_max_width(1100.0);
+                ui.set_max_width(ui.available_width().min(1100.0));
                 wide(ui, "Model", |ui| self.terms(ui, desk));
                 ui.add_space(10.0);
                 wide(ui, "Videos", |ui| {
@@ -186,16 +186,18 @@ impl AnalyzeView {
 
     fn terms(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
         egui::Grid::new("analysis").num_columns(2).spacing([16.0, 8.0]).show(ui, |ui| {
-            ui.label("Trained network");
+            let label = ui.label("Trained network");
             let text = match self.form.model {
                 Model::Folder => "A model folder".to_owned(),
                 _ => self.chosen().map_or_else(|| "none trained yet".to_owned(), title),
             };
             ui.vertical(|ui| {
                 let of: Vec<(u32, String)> = self.usable().map(|m| (m.shuffle, title(m))).collect();
-                let combo = egui::ComboBox::from_id_salt("model").width(300.0).selected_text(text).show_ui(
-                    ui,
-                    |ui| {
+                let combo = egui::ComboBox::from_id_salt("model")
+                    .width(380.0)
+                    .truncate()
+                    .selected_text(text)
+                    .show_ui(ui, |ui| {
                         for (shuffle, words) in of {
                             ui.selectable_value(&mut self.form.model, Model::Shuffle(shuffle), words);
                         }
@@ -204,9 +206,8 @@ impl AnalyzeView {
                             Model::Folder,
                             "A model folder from elsewhere",
                         );
-                    },
-                );
-                combo.response.accessible_name("Trained network");
+                    });
+                combo.response.labelled_by(label.id);
                 if self.form.model == Model::Folder {
                     ui.horizontal(|ui| {
                         ui.text_edit_singleline(&mut self.form.folder).accessible_name("Model folder");
@@ -219,17 +220,15 @@ impl AnalyzeView {
                 }
             });
             ui.end_row();
-            ui.label("Device");
             let devices = self.facts.as_ref().map_or(&[][..], |f| &f.devices);
             device_choice(ui, devices, &mut desk.prefs.device);
             ui.end_row();
-            ui.label("Number format");
             precision_choice(ui, &mut self.form.precision);
             ui.end_row();
-            ui.label("Results go to");
+            let label = ui.label("Results go to");
             ui.horizontal(|ui| {
                 ui.add(egui::TextEdit::singleline(&mut self.form.out).hint_text("beside each video"))
-                    .accessible_name("Folder for results");
+                    .labelled_by(label.id);
                 if ui.button("Choose a folder…").clicked() {
                     desk.dialogs.ask(OUT, Ask::Folder, "Where results go");
                 }
@@ -348,7 +347,7 @@ impl AnalyzeView {
         egui::Grid::new("queue").num_columns(3).striped(true).spacing([16.0, 6.0]).show(ui, |ui| {
             for item in &items {
                 let words = name(&item.video);
-                ui.add(egui::Label::new(&words).truncate()).on_hover_text(item.video.display().to_string());
+                ui.label(brief(&words)).on_hover_text(item.video.display().to_string());
                 ui.horizontal(|ui| stand(ui, &item.stand, &words));
                 ui.horizontal(|ui| match &item.stand {
                     Stand::Done(a) => {
@@ -359,7 +358,7 @@ impl AnalyzeView {
                     }
                     Stand::Running(_) => {}
                     _ => {
-                        let take = ui.small_button("✖").on_hover_text("Take off the list");
+                        let take = ui.small_button("Remove").on_hover_text("Take off the list");
                         if take.accessible_name(format!("Take {words} off the list")).clicked() {
                             self.queue.remove(item.id);
                         }
@@ -391,8 +390,8 @@ impl AnalyzeView {
         egui::ScrollArea::vertical().id_salt("results").max_height(320.0).show(ui, |ui| {
             egui::Grid::new("results").num_columns(4).striped(true).spacing([16.0, 4.0]).show(ui, |ui| {
                 for r in &facts.results {
-                    ui.label(&r.stem).on_hover_text(r.tracks.display().to_string());
-                    ui.add(egui::Label::new(RichText::new(&r.scorer).weak()).truncate());
+                    ui.label(brief(&r.stem)).on_hover_text(r.tracks.display().to_string());
+                    ui.weak(brief(&r.scorer)).on_hover_text(&r.scorer);
                     let frames = r.frames.map(|n| format!("{n} frames")).unwrap_or_default();
                     ui.weak(format!("{frames}  {}", r.when.map(when).unwrap_or_default()));
                     let name = format!("Open {} by {}", r.stem, r.scorer);
@@ -479,6 +478,17 @@ fn limit(ui: &mut egui::Ui, stages: &Stages) {
         stages.decode_busy * 100.0,
         stages.compute_busy * 100.0
     ));
+}
+
+/// A long name without its middle.
+fn brief(name: &str) -> String {
+    const MOST: usize = 46;
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= MOST {
+        return name.to_owned();
+    }
+    let (head, tail) = (&letters[..MOST / 2], &letters[letters.len() - MOST / 2..]);
+    head.iter().chain(&['…']).chain(tail).collect()
 }
 
 fn name(path: &Path) -> String {

@@ -6,12 +6,12 @@ use crate::gui::keys::Action;
 use crate::gui::theme::Theme;
 use crate::gui::widgets::traces::{Shown, Traces, seconds};
 use crate::infer::{self, Loaded};
-use crate::jobs::{Handle, State as JobState};
+use crate::jobs::Handle;
 use crate::pose::{PointName, TrackPyramids, Tracks};
 use crate::show::{self, Rendered, VideoStyle, render_video};
 use crate::video::{FrameServer, Shot, State};
 use eframe::egui::{
-    self, Align2, Color32, ColorImage, FontId, Id, Panel, Pos2, Rect, RichText, Sense, Stroke, TextureHandle,
+    self, Align2, Color32, ColorImage, FontId, Panel, Pos2, Rect, RichText, Sense, Stroke, TextureHandle,
     TextureOptions, Vec2, pos2, vec2,
 };
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ pub struct Player {
     zoom: f32,
     pan: Vec2,
     rendering: Option<Handle<Rendered>>,
+    /// The number field is to get the keyboard.
+    jumping: bool,
 }
 
 /// The picture on the screen.
@@ -119,6 +121,7 @@ impl Player {
             zoom: 1.0,
             pan: Vec2::ZERO,
             rendering: None,
+            jumping: false,
         }
     }
 
@@ -126,6 +129,11 @@ impl Player {
     #[must_use]
     pub fn frame(&self) -> usize {
         self.frame
+    }
+
+    /// Draws only points of at least this likelihood.
+    pub fn set_cutoff(&mut self, cutoff: f64) {
+        self.cutoff = cutoff.clamp(0.0, 1.0);
     }
 
     /// Whether tracks and traces are there.
@@ -184,6 +192,7 @@ impl Player {
             ui.strong(name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
             ui.add(egui::Label::new(RichText::new(&self.scorer).weak()).truncate())
                 .on_hover_text(self.path.display().to_string());
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| self.rendering(ui, desk));
         });
         if let Some(text) = &self.failed {
             let theme = Theme::of(ui);
@@ -201,18 +210,42 @@ impl Player {
             ui.label("These tracks have no frames.");
             return back;
         }
-        self.keys(ui, desk, frames);
+        self.keys(desk, frames);
         self.advance(ui, frames);
         Panel::right("player settings").default_size(230.0).min_size(180.0).show(ui, |ui| {
-            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.settings(ui, desk, &tracks));
+            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.settings(ui, &tracks));
         });
         Panel::bottom("player traces").resizable(true).default_size(300.0).min_size(140.0).show(ui, |ui| {
-            self.transport(ui, frames);
+            ui.set_min_size(ui.available_size()); // the panel keeps its size while traces are made
+            self.transport(ui, desk, frames);
             self.trace(ui, &tracks);
         });
         let size = ui.available_size();
         self.screen(ui, &tracks, size);
         back
+    }
+
+    /// The labeled video: begun, or how far it is.
+    fn rendering(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
+        if let Some(job) = &self.rendering {
+            let p = job.progress();
+            if ui.button("Stop rendering").clicked() {
+                job.stop();
+            }
+            let words = format!("Rendering, {} frames done", p.done);
+            let bar =
+                egui::ProgressBar::new(p.fraction().unwrap_or(0.0)).desired_width(160.0).text("Rendering");
+            ui.add(bar).accessible_name(words);
+            return;
+        }
+        let (Some(video), Some(tracks)) = (&self.video, &self.tracks) else { return };
+        let button = ui.button("Render labeled video");
+        if button
+            .on_hover_text("Draws points, skeleton and trail as shown here into a copy of the video")
+            .clicked()
+        {
+            self.rendering = Some(self.render(desk, video.clone(), Arc::clone(tracks)));
+        }
     }
 
     fn go(&mut self, frame: usize, frames: usize) {
@@ -232,7 +265,7 @@ impl Player {
         }
     }
 
-    fn keys(&mut self, ui: &egui::Ui, desk: &Desk<'_>, frames: usize) {
+    fn keys(&mut self, desk: &Desk<'_>, frames: usize) {
         let fired = desk.fired;
         if fired.has(Action::PlayPause) {
             self.play(self.playing.is_none(), frames);
@@ -249,12 +282,8 @@ impl Player {
             self.go(frames - 1, frames);
         }
         if fired.has(Action::JumpToFrame) {
-            ui.memory_mut(|m| m.request_focus(Self::jump_id()));
+            self.jumping = true;
         }
-    }
-
-    fn jump_id() -> Id {
-        Id::unique("player jump")
     }
 
     /// Frames per second of the video.
@@ -297,32 +326,34 @@ impl Player {
         }
     }
 
-    fn transport(&mut self, ui: &mut egui::Ui, frames: usize) {
+    fn transport(&mut self, ui: &mut egui::Ui, desk: &Desk<'_>, frames: usize) {
         ui.horizontal(|ui| {
             let mut button = |words: &str, name: &str| {
                 ui.button(words).on_hover_text(name).accessible_name(name).clicked()
             };
-            if button("⏮", "First frame") {
+            if button("|<", "First frame") {
                 self.go(0, frames);
             }
-            if button("◀", "Previous frame") {
+            if button("<", "Previous frame") {
                 self.go(self.frame.saturating_sub(1), frames);
             }
-            let (words, name) = if self.playing.is_some() { ("⏸", "Pause") } else { ("▶", "Play") };
+            let (words, name) = if self.playing.is_some() { ("Pause", "Pause") } else { ("Play", "Play") };
             if button(words, name) {
                 self.play(self.playing.is_none(), frames);
             }
-            if button("▶|", "Next frame") {
+            if button(">", "Next frame") {
                 self.go(self.frame + 1, frames);
             }
-            if button("⏭", "Last frame") {
+            if button(">|", "Last frame") {
                 self.go(frames - 1, frames);
             }
             let mut at = self.frame;
-            let jump = ui.push_id(Self::jump_id(), |ui| {
-                ui.add(egui::DragValue::new(&mut at).range(0..=frames - 1).prefix("frame ").speed(1.0))
-            });
-            if jump.inner.accessible_name("Frame number").changed() {
+            let jump = egui::DragValue::new(&mut at).range(0..=frames - 1).prefix("frame ").speed(1.0);
+            let jump = ui.add(jump).on_hover_text(desk.prefs.keys.tip(ui.ctx(), Action::JumpToFrame));
+            if std::mem::take(&mut self.jumping) {
+                jump.request_focus();
+            }
+            if jump.accessible_name("Frame number").changed() {
                 self.go(at, frames);
             }
             let time = self.times.as_ref().and_then(|t| t.get(self.frame));
@@ -398,7 +429,7 @@ impl Player {
         }
     }
 
-    fn settings(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>, tracks: &Arc<Tracks>) {
+    fn settings(&mut self, ui: &mut egui::Ui, tracks: &Arc<Tracks>) {
         ui.spacing_mut().slider_width = 110.0;
         let label = ui.label("Likelihood at least");
         ui.add(egui::Slider::new(&mut self.cutoff, 0.0..=1.0).fixed_decimals(2))
@@ -424,30 +455,6 @@ impl Player {
                 ui.painter().circle_filled(spot.center(), 5.0, colour(&self.style, tracks, i));
                 ui.checkbox(on, tracks.skeleton.point(i).map(title_of).unwrap_or_default());
             });
-        }
-        ui.separator();
-        match &self.rendering {
-            Some(job) => {
-                let p = job.progress();
-                ui.add(egui::ProgressBar::new(p.fraction().unwrap_or(0.0)).text("Rendering"))
-                    .accessible_name(format!("Rendering, {} frames done", p.done));
-                if ui.button("Stop rendering").clicked() {
-                    job.stop();
-                }
-                if !job.is_running() && matches!(p.state, JobState::Failed(_) | JobState::Stopped) {
-                    self.rendering = None;
-                }
-            }
-            None => {
-                let button = ui.add_enabled(self.video.is_some(), egui::Button::new("Render labeled video"));
-                let button = button
-                    .on_hover_text("Draws points, skeleton and trail as shown here into a copy of the video");
-                if button.clicked()
-                    && let Some(video) = &self.video
-                {
-                    self.rendering = Some(self.render(desk, video.clone(), Arc::clone(tracks)));
-                }
-            }
         }
     }
 

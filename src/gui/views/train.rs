@@ -204,16 +204,22 @@ impl TrainView {
 
     /// Shows it.
     pub fn ui(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
+        if self.facts.is_none() {
+            egui::CentralPanel::default().show(ui, |ui| {
+                ui.spinner();
+                ui.label("Looking at the models and at this machine…");
+            });
+            return;
+        }
+        egui::Panel::left("what to train").default_size(440.0).min_size(320.0).show(ui, |ui| {
+            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                ui.heading("What to train");
+                self.choose(ui, desk);
+            });
+        });
         egui::CentralPanel::default().show(ui, |ui| {
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                ui.set_max_width(1100.0);
-                if self.facts.is_none() {
-                    ui.spinner();
-                    ui.label("Looking at the models and at this machine…");
-                    return;
-                }
-                wide(ui, "What to train", |ui| self.choose(ui, desk));
-                ui.add_space(10.0);
+                ui.set_max_width(ui.available_width().min(1100.0));
                 wide(ui, "Training", |ui| self.training(ui, desk));
                 ui.add_space(10.0);
                 wide(ui, "Evaluation", |ui| self.evaluation(ui, desk));
@@ -226,9 +232,10 @@ impl TrainView {
         let Some(facts) = &self.facts else { return };
         let form = &mut self.form;
         egui::Grid::new("training").num_columns(2).spacing([16.0, 8.0]).show(ui, |ui| {
-            ui.label("Network");
+            let label = ui.label("Network");
             ui.vertical(|ui| {
-                let combo = egui::ComboBox::from_id_salt("network").width(300.0).selected_text(&form.net);
+                ui.set_max_width(310.0);
+                let combo = egui::ComboBox::from_id_salt("network").width(290.0).selected_text(&form.net);
                 let combo = combo.show_ui(ui, |ui| {
                     for (entry, here) in &facts.nets {
                         let weights = if *here { "weights are here" } else { "weights not here yet" };
@@ -236,7 +243,7 @@ impl TrainView {
                         ui.selectable_value(&mut form.net, entry.net.clone(), words);
                     }
                 });
-                combo.response.accessible_name("Network");
+                combo.response.labelled_by(label.id);
                 if let Some((entry, here)) = facts.nets.iter().find(|(e, _)| e.net == form.net) {
                     ui.weak(format!("{}; {} million numbers to learn.", entry.about, millions(entry.parameters)));
                     if !here && form.init == Init::ImageNet {
@@ -258,27 +265,31 @@ impl TrainView {
             });
             ui.end_row();
 
-            ui.label("Split");
-            ui.vertical(|ui| split(ui, desk, form, facts));
+            let label = ui.label("Split");
+            ui.vertical(|ui| split(ui, desk, form, facts, label.id));
             ui.end_row();
 
             ui.label("Length");
-            ui.horizontal(|ui| {
+            ui.vertical(|ui| {
                 ui.radio_value(&mut form.limit, Limit::Recipe, "As the recipe says");
-                ui.radio_value(&mut form.limit, Limit::Minutes, "Minutes");
-                let minutes = egui::DragValue::new(&mut form.minutes).range(0.1..=100_000.0).speed(0.5).suffix(" min");
-                if ui.add(minutes).accessible_name("Minutes to train").changed() {
-                    form.limit = Limit::Minutes;
-                }
-                ui.radio_value(&mut form.limit, Limit::Steps, "Steps");
-                let steps = egui::DragValue::new(&mut form.steps).range(1..=10_000_000).speed(10.0);
-                if ui.add(steps).accessible_name("Steps to train").changed() {
-                    form.limit = Limit::Steps;
-                }
+                ui.horizontal(|ui| {
+                    ui.radio_value(&mut form.limit, Limit::Minutes, "Minutes");
+                    let minutes =
+                        egui::DragValue::new(&mut form.minutes).range(0.1..=100_000.0).speed(0.5).suffix(" min");
+                    if ui.add(minutes).accessible_name("Minutes to train").changed() {
+                        form.limit = Limit::Minutes;
+                    }
+                });
+                ui.horizontal(|ui| {
+                    ui.radio_value(&mut form.limit, Limit::Steps, "Steps");
+                    let steps = egui::DragValue::new(&mut form.steps).range(1..=10_000_000).speed(10.0);
+                    if ui.add(steps).accessible_name("Steps to train").changed() {
+                        form.limit = Limit::Steps;
+                    }
+                });
             });
             ui.end_row();
 
-            ui.label("Device");
             device_choice(ui, &facts.devices, &mut desk.prefs.device);
             ui.end_row();
         });
@@ -443,15 +454,17 @@ impl TrainView {
 }
 
 /// Choosing a split, and drawing another.
-fn split(ui: &mut egui::Ui, desk: &mut Desk<'_>, form: &mut Form, facts: &Facts) {
+fn split(ui: &mut egui::Ui, desk: &mut Desk<'_>, form: &mut Form, facts: &Facts, label: egui::Id) {
+    ui.set_max_width(310.0);
     let chosen = facts.models.iter().find(|m| m.shuffle == form.shuffle);
     let text = chosen.map_or_else(|| "drawn at the start".to_owned(), title);
-    let combo = egui::ComboBox::from_id_salt("split").width(300.0).selected_text(text).show_ui(ui, |ui| {
-        for m in &facts.models {
-            ui.selectable_value(&mut form.shuffle, m.shuffle, title(m));
-        }
-    });
-    combo.response.accessible_name("Split");
+    let combo =
+        egui::ComboBox::from_id_salt("split").width(290.0).truncate().selected_text(text).show_ui(ui, |ui| {
+            for m in &facts.models {
+                ui.selectable_value(&mut form.shuffle, m.shuffle, title(m));
+            }
+        });
+    combo.response.labelled_by(label);
     if let Some(m) = chosen {
         let used = m.frames.0 + m.frames.1;
         let labeled = desk.open.labels.labels().labeled_frames().count();
@@ -468,8 +481,8 @@ fn split(ui: &mut egui::Ui, desk: &mut Desk<'_>, form: &mut Form, facts: &Facts)
             ui.add(percent).accessible_name("Percent of the frames to train on");
             let seed = egui::DragValue::new(&mut form.split_seed).prefix("seed ");
             ui.add(seed).accessible_name("Seed of the split");
-            ui.checkbox(&mut form.by_video, "Keep whole videos together");
         });
+        ui.checkbox(&mut form.by_video, "Keep whole videos together");
         if ui.add_enabled(!desk.open.is_changing(), egui::Button::new("Draw split")).clicked() {
             let request = SplitRequest {
                 train_fraction: f64::from(form.percent) / 100.0,
@@ -508,17 +521,17 @@ fn more(ui: &mut egui::Ui, desk: &mut Desk<'_>, form: &mut Form) {
             }
         });
         ui.end_row();
-        ui.label("Number format");
         precision_choice(ui, &mut form.precision);
         ui.end_row();
-        ui.label("Seed");
-        ui.add(egui::DragValue::new(&mut form.seed)).accessible_name("Seed of the training");
+        let label = ui.label("Seed of the training");
+        ui.add(egui::DragValue::new(&mut form.seed)).labelled_by(label.id);
         ui.end_row();
     });
 }
 
-/// A list of number formats; `None` for the device's best.
+/// A line with a list of number formats; `None` for the device's best.
 pub(super) fn precision_choice(ui: &mut egui::Ui, precision: &mut Option<Precision>) {
+    let label = ui.label("Number format");
     let words = |p: Option<Precision>| match p {
         None => "The fastest good one of the device".to_owned(),
         Some(Precision::Fp32) => "fp32 (the reference)".to_owned(),
@@ -531,24 +544,25 @@ pub(super) fn precision_choice(ui: &mut egui::Ui, precision: &mut Option<Precisi
             ui.selectable_value(precision, p, words(p));
         }
     });
-    combo.response.accessible_name("Number format");
+    combo.response.labelled_by(label.id);
 }
 
-/// A list of the machine's devices.
+/// A line with a list of the machine's devices.
 pub(super) fn device_choice(ui: &mut egui::Ui, devices: &[(String, String)], chosen: &mut String) {
+    let label = ui.label("Device");
     let words = |wish: &str| {
         devices
             .iter()
             .find(|(w, _)| w == wish)
             .map_or_else(|| format!("{wish} (not on this machine)"), |(_, words)| words.clone())
     };
-    let combo = egui::ComboBox::from_id_salt("device").width(300.0).selected_text(words(chosen));
+    let combo = egui::ComboBox::from_id_salt("device").width(290.0).truncate().selected_text(words(chosen));
     let combo = combo.show_ui(ui, |ui| {
         for (wish, words) in devices {
             ui.selectable_value(chosen, wish.clone(), words);
         }
     });
-    combo.response.accessible_name("Device");
+    combo.response.labelled_by(label.id);
 }
 
 /// A shuffle in a list.

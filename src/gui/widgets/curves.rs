@@ -2,7 +2,7 @@
 
 use crate::gui::theme::Theme;
 use eframe::egui::{self, Color32};
-use egui_plot::{Legend, Line, MarkerShape, Plot, PlotPoint, Points};
+use egui_plot::{AxisHints, Legend, Line, MarkerShape, Plot, PlotPoint, Points};
 
 /// One curve.
 #[derive(Debug, Clone, Copy)]
@@ -26,18 +26,23 @@ pub fn curves(ui: &mut egui::Ui, id: &str, what: &str, curves: &[Curve<'_>], hei
     });
     let name = format!("{what}: {}", newest.collect::<Vec<_>>().join(", "));
     let runs: Vec<(&Curve<'_>, Vec<Vec<PlotPoint>>)> = curves.iter().map(|c| (c, runs(c.points))).collect();
-    let weak = Theme::of(ui).weak;
+    let theme = Theme::of(ui);
+    let axis = |hints: AxisHints<'static>, words: &str, far: f32| {
+        let words = egui::RichText::new(words).size(11.5).color(theme.weak);
+        hints.label(words).tick_label_color(theme.weak).label_spacing(egui::Rangef::new(far * 0.8, far))
+    };
     let shown = Plot::new(id)
         .height(height)
         .include_y(0.0)
-        .x_axis_label(egui::RichText::new("Steps").size(11.5).color(weak))
-        .y_axis_label(egui::RichText::new(what).size(11.5).color(weak))
-        .y_axis_min_width(44.0)
+        .custom_x_axes(vec![axis(AxisHints::new_x(), "Steps", 60.0)])
+        .custom_y_axes(vec![axis(AxisHints::new_y(), what, 20.0).min_thickness(44.0)])
+        .grid_color(theme.line)
+        .cursor_color(theme.weak)
         .allow_scroll(false)
         .allow_zoom(false)
         .allow_drag(false)
         .allow_boxed_zoom(false)
-        .legend(Legend::default().background_alpha(0.6))
+        .legend(Legend::default().background_alpha(0.6).text_style(egui::TextStyle::Small))
         .show(ui, |plot| {
             for (curve, runs) in &runs {
                 for run in runs {

@@ -3,7 +3,6 @@
 //! What is drawn depends on the pixels, not on the frames: a column of pixels shows the smallest and largest value of
 //! its frames, which [`TrackPyramids`] answer in a few steps. Shapes are made anew only when the view changes.
 
-use super::curves::short;
 use crate::gui::theme::Theme;
 use crate::pose::{Quantity, TrackPyramids, Tracks};
 use eframe::egui::{self, Align2, Color32, FontId, Mesh, Pos2, Rect, Sense, Shape, Stroke, Vec2, pos2, vec2};
@@ -384,13 +383,13 @@ fn ticks(low: f64, high: f64, wanted: f64) -> Vec<f64> {
 /// `12 500`, `0.5`.
 fn number(value: f64) -> String {
     if value.fract() != 0.0 {
-        return short(value);
+        return ((value * 1e4).round() / 1e4).to_string();
     }
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) && digits.len() > 4 {
-            text.push('\u{202f}');
+            text.push('\u{a0}');
         }
         text.push(c);
     }
@@ -419,8 +418,8 @@ mod tests {
         assert_eq!(ticks(0.0, 100.0, 5.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
         assert_eq!(ticks(-1.5, 1.5, 3.0), [-1.0, 0.0, 1.0]);
         assert!(ticks(5.0, 5.0, 3.0).is_empty() && ticks(0.0, f64::NAN, 3.0).is_empty());
-        assert_eq!(number(1_234_567.0), "1\u{202f}234\u{202f}567");
-        assert_eq!([number(1234.0), number(-0.5)], ["1234", "-0.500"]);
+        assert_eq!(number(1_234_567.0), "1\u{a0}234\u{a0}567");
+        assert_eq!([number(1234.0), number(-0.5)], ["1234", "-0.5"]);
         assert_eq!([seconds(3.5), seconds(123.5), seconds(3723.0)], ["3.50 s", "2:03.5", "1:02:03"]);
     }
 
