@@ -28,6 +28,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write_whole`], and whatever `fill` returns.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    crate::watch::may_wait("writing a file");
     let failed = |e| Error::io("write the file", path, e);
     let mut temp = temporary_beside(path)?;
     fill(temp.as_file_mut()).map_err(failed)?;
@@ -40,6 +41,7 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<(
 /// # Errors
 /// As [`write_whole`], and whatever `fill` returns.
 pub fn write_path(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    crate::watch::may_wait("writing a file");
     let temp = temporary_beside(path)?;
     fill(temp.path())?;
     // The library may have replaced the file, so sync what now has the name.
@@ -126,6 +128,7 @@ pub fn sync_folder(dir: &Path) -> Result<()> {
 /// # Errors
 /// When the operating system refuses.
 pub fn make_folder(dir: &Path) -> Result<()> {
+    crate::watch::may_wait("making a folder");
     fs::create_dir_all(dir).map_err(|e| Error::io("make the folder", dir, e))
 }
 
@@ -134,6 +137,7 @@ pub fn make_folder(dir: &Path) -> Result<()> {
 /// # Errors
 /// When it is not there, not readable, or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
+    crate::watch::may_wait("reading a file");
     fs::read_to_string(path).map_err(|e| Error::io("read the file", path, e))
 }
 

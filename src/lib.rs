@@ -4,9 +4,9 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 6 | `cli` |
-//! | 5 | `demo`, `show` |
-//! | 4 | `train`, `infer` |
+//! | 6 | `cli`, `gui` |
+//! | 5 | `demo`, `show`, [`jobs`] |
+//! | 4 | `train`, `infer`, [`labeling`] |
 //! | 3 | `project`, `net` |
 //! | 2 | `frames`, `formats`, `video`, `draw`, `synth` |
 //! | 1 | [`pose`], [`picture`], [`error`], [`files`], [`watch`] |
@@ -26,8 +26,12 @@ pub mod error;
 pub mod files;
 pub mod formats;
 pub mod frames;
+#[cfg(feature = "gui")]
+pub mod gui;
 #[cfg(feature = "torch")]
 pub mod infer;
+pub mod jobs;
+pub mod labeling;
 #[cfg(feature = "torch")]
 pub mod net;
 pub mod picture;

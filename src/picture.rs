@@ -85,6 +85,7 @@ impl Picture {
     /// # Errors
     /// When the file is not there or is no such picture.
     pub fn load(path: &Path) -> Result<Self> {
+        crate::watch::may_wait("reading a picture");
         let bytes = std::fs::read(path).map_err(|e| Error::io("read the picture", path, e))?;
         let decoded = image::load_from_memory(&bytes).map_err(|e| {
             Error::new(Kind::Format, format!("cannot decode the picture: {e}"))

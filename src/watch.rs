@@ -12,8 +12,40 @@
 //! ```
 
 use crate::error::{Error, Result};
+use std::cell::Cell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+thread_local! {
+    static MUST_NOT_WAIT: Cell<bool> = const { Cell::new(false) };
+}
+
+static WAITED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Runs `pass` as work that must not wait: a window's pass, during which nothing may read a file, decode a picture or
+/// compute at length. Whatever does so all the same is found in [`waited`].
+pub fn without_waiting<T>(pass: impl FnOnce() -> T) -> T {
+    let before = MUST_NOT_WAIT.replace(true);
+    let result = pass();
+    MUST_NOT_WAIT.set(before);
+    result
+}
+
+/// Said at the start of everything that may take long: files, decoding, networks.
+pub fn may_wait(what: &str) {
+    if MUST_NOT_WAIT.get() {
+        tracing::warn!("the window waits for this: {what}");
+        if let Ok(mut all) = WAITED.lock() {
+            all.push(what.to_owned());
+        }
+    }
+}
+
+/// What windows of this process have waited for against the rule, oldest first.
+#[must_use]
+pub fn waited() -> Vec<String> {
+    WAITED.lock().map(|w| w.clone()).unwrap_or_default()
+}
 
 /// Somebody who watches long work.
 pub trait Watch: Sync {

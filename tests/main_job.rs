@@ -66,7 +66,7 @@ fn label(project: &Project, scene: &Scene, video: &str, frames: &[usize]) {
     for &frame in frames {
         let key = FrameKey::new(video, project.image_name(video, frame as u64, FRAMES as u64));
         for (point, at) in scene.truth(frame).into_iter().enumerate().filter(|(_, at)| at.is_some()) {
-            edits.push(PointEdit { key: key.clone(), point, at });
+            edits.push(PointEdit::new(key.clone(), point, at));
         }
     }
     store.set_all(&edits).unwrap();

@@ -23,6 +23,8 @@ mod doctor;
 mod evaluate;
 #[cfg(feature = "video")]
 mod extract_frames;
+#[cfg(feature = "gui")]
+mod gui;
 mod new;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod render;
@@ -34,7 +36,9 @@ mod train;
 pub use terminal::Terminal;
 
 use crate::error::{Error, Kind, Result};
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(any(test, not(feature = "gui")))]
+use clap::CommandFactory;
+use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -67,8 +71,12 @@ PROJECT is the project's folder or the config.yaml in it.";
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "gui")]
+    Gui(gui::Args),
     New(new::Args),
     AddVideos(add_videos::Args),
+    #[cfg(feature = "gui")]
+    Label(gui::LabelArgs),
     CheckLabels(check_labels::Args),
     Split(split::Args),
     #[cfg(feature = "video")]
@@ -89,6 +97,10 @@ enum Command {
 impl Command {
     fn run(&self, terminal: &Terminal) -> Result<Report> {
         match self {
+            #[cfg(feature = "gui")]
+            Self::Gui(args) => gui::run(args, terminal),
+            #[cfg(feature = "gui")]
+            Self::Label(args) => gui::label(args, terminal),
             Self::New(args) => new::run(args, terminal),
             Self::AddVideos(args) => add_videos::run(args, terminal),
             Self::CheckLabels(args) => check_labels::run(args, terminal),
@@ -143,7 +155,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };
-    let Some(command) = &cli.command else {
+    #[cfg(feature = "gui")]
+    let command = cli.command.unwrap_or_else(|| Command::Gui(gui::Args::default()));
+    #[cfg(not(feature = "gui"))]
+    let Some(command) = cli.command else {
         print(&Cli::command().render_help().to_string());
         return ExitCode::SUCCESS;
     };

@@ -286,7 +286,7 @@ fn label(
                 let at = truth
                     .map(|t| Keypoint::new(t.x + normal.sample(&mut hand), t.y + normal.sample(&mut hand)));
                 if at.is_some() {
-                    edits.push(PointEdit { key: key.clone(), point, at });
+                    edits.push(PointEdit::new(key.clone(), point, at));
                 }
             }
         }

@@ -22,6 +22,7 @@ use tch::{Device, Kind};
 /// # Errors
 /// [`crate::Kind::Device`] when CUDA is asked for and cannot be had, [`crate::Kind::Usage`] for another word.
 pub fn choose(wish: &str) -> Result<(Device, String)> {
+    crate::watch::may_wait("looking for a device");
     let device = match wish {
         "cpu" => Device::Cpu,
         "auto" => match cuda(0) {

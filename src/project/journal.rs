@@ -1,21 +1,18 @@
 //! The journal of label edits: `labeled-data/<video>/labels.journal`, one JSON line an edit, synced before the edit
 //! counts as done, so that no crash loses a label.
 //!
-//! A line is `{"schema":1,"seq":7,"edit":"set","image":"img0003.png","individual":"","bodypart":"snout",
-//! "at":[10.5,20.25],"check":"0123456789abcdef"}`: `at` is null for a removed label, `seq` counts from 1, `check` is the
-//! start of the SHA-256 of all that stands before it in the line.
+//! A line is `{"schema":2,"seq":7,"edit":"set","image":"img0003.png","individual":"","bodypart":"snout",
+//! "at":[10.5,20.25],"check":"0123456789abcdef"}`: `at` is null for a removed label, `"edit":"hide"` (without `at`) says
+//! that the body part cannot be seen, `seq` counts from 1, and `check` is that of [`super::sealed`].
 
-use crate::error::{Error, Kind, Result};
+use super::sealed::{self, keep_copy};
+use crate::error::{Error, Result};
 use crate::files;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The newest form of a line that this program knows.
-const SCHEMA: u32 = 1;
-const CHECK: &str = ",\"check\":\"";
+/// The newest form of a line that this program knows; 2 brought `hide`.
+const SCHEMA: u32 = 2;
 
 /// One edit, by names, so that it still means the same when body parts were reordered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +20,8 @@ const CHECK: &str = ",\"check\":\"";
 pub(super) enum Edit {
     /// A label set, or removed.
     Set { image: String, individual: String, bodypart: String, at: Option<[f64; 2]> },
+    /// A body part that cannot be seen in this picture.
+    Hide { image: String, individual: String, bodypart: String },
     /// All labels of a picture removed; the picture stays.
     ClearFrame { image: String },
 }
@@ -45,7 +44,7 @@ pub(super) struct Replay {
     /// Numbers of other lines that cannot be read.
     pub damaged: Vec<usize>,
     last_seq: u64,
-    /// The readable lines as they are.
+    /// The readable lines as they are, when there are others as well.
     good: String,
 }
 
@@ -56,13 +55,6 @@ pub(super) struct Journal {
     seq: u64,
     /// Edits in it.
     pub edits: usize,
-}
-
-fn check_of(body: &str) -> String {
-    Sha256::digest(body.as_bytes()).iter().take(8).fold(String::new(), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
 }
 
 /// Reads a journal; `None` when there is none.
@@ -76,37 +68,14 @@ pub(super) fn replay(path: &Path) -> Result<Option<Replay>> {
 }
 
 fn read_lines(bytes: &[u8], path: &Path) -> Result<Replay> {
-    let mut replay = Replay::default();
-    let mut lines = bytes.split_inclusive(|b| *b == b'\n').enumerate().peekable();
-    while let Some((i, line)) = lines.next() {
-        let whole = line.ends_with(b"\n");
-        match std::str::from_utf8(line).ok().filter(|_| whole).and_then(|l| read_line(l.trim_end())) {
-            Some(Line { schema, .. }) if schema > SCHEMA => {
-                return Err(Error::new(
-                    Kind::Labels,
-                    format!(
-                        "the journal of label edits has schema {schema}, and this limn knows up to {SCHEMA}"
-                    ),
-                )
-                .at(format!("{}:{}", path.display(), i + 1))
-                .mend("open the project once with the newer limn that wrote it"));
-            }
-            Some(Line { seq, edit, .. }) => {
-                replay.last_seq = replay.last_seq.max(seq);
-                replay.edits.push(edit);
-                replay.good += &String::from_utf8_lossy(line);
-            }
-            None if lines.peek().is_none() => replay.torn = true,
-            None => replay.damaged.push(i + 1),
-        }
-    }
-    Ok(replay)
-}
-
-fn read_line(line: &str) -> Option<Line> {
-    let at = line.rfind(CHECK)?;
-    let check = line.get(at + CHECK.len()..)?.strip_suffix("\"}")?;
-    (check == check_of(&line[..at])).then(|| serde_json::from_str(line).ok()).flatten()
+    let lines: sealed::Lines<Line> = sealed::read(bytes, SCHEMA, "journal of label edits", path)?;
+    Ok(Replay {
+        last_seq: lines.whole.iter().map(|l| l.seq).max().unwrap_or(0),
+        edits: lines.whole.into_iter().map(|l| l.edit).collect(),
+        torn: lines.torn,
+        damaged: lines.damaged,
+        good: lines.good,
+    })
 }
 
 impl Journal {
@@ -128,29 +97,12 @@ impl Journal {
     pub fn append(&mut self, edits: &[Edit]) -> Result<()> {
         let failed = |e| Error::io("write the journal of label edits", &self.path, e);
         let mut text = String::new();
-        let count = edits.len();
-        for (i, edit) in edits.iter().enumerate() {
-            let line = Line { schema: SCHEMA, seq: self.seq + 1 + i as u64, edit: edit.clone() };
-            let json = serde_json::to_string(&line).map_err(|e| failed(e.into()))?;
-            let body = json.strip_suffix('}').unwrap_or(&json);
-            let _ = writeln!(text, "{body}{CHECK}{}\"}}", check_of(body));
+        for (seq, edit) in (self.seq + 1..).zip(edits) {
+            text += &sealed::seal(&Line { schema: SCHEMA, seq, edit: edit.clone() }).map_err(failed)?;
         }
-        let is_new = !self.path.exists();
-        let mut file =
-            std::fs::OpenOptions::new().create(true).append(true).open(&self.path).map_err(failed)?;
-        let before = file.metadata().map_err(failed)?.len();
-        if let Err(e) = file.write_all(text.as_bytes()).and_then(|()| file.sync_data()) {
-            let _ = file.set_len(before); // half a line would spoil the next one
-            if is_new {
-                let _ = std::fs::remove_file(&self.path);
-            }
-            return Err(failed(e));
-        }
-        if is_new {
-            files::sync_folder(&files::folder_of(&self.path))?;
-        }
-        self.seq += count as u64;
-        self.edits += count;
+        sealed::append(&self.path, &text, true).map_err(failed)?;
+        self.seq += edits.len() as u64;
+        self.edits += edits.len();
         Ok(())
     }
 
@@ -165,24 +117,6 @@ impl Journal {
         self.seq = 0;
         Ok(())
     }
-}
-
-/// Keeps what `path` holds beside it as `<name>.<why>`, `<name>.<why>-2` and so on; never overwrites.
-pub(super) fn keep_copy(path: &Path, why: &str) -> Result<PathBuf> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    for n in 1..10_000 {
-        let number = if n == 1 { String::new() } else { format!("-{n}") };
-        let copy = path.with_file_name(format!("{name}.{why}{number}"));
-        if copy.symlink_metadata().is_ok() {
-            continue;
-        }
-        let bytes = std::fs::read(path).map_err(|e| Error::io("keep a copy of the file", path, e))?;
-        files::write_whole(&copy, &bytes)?;
-        return Ok(copy);
-    }
-    Err(Error::new(Kind::Exists, "there are too many kept copies of this file")
-        .at(path.display())
-        .mend("remove old ones"))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The label files of one folder: the only place that knows that labels lie in HDF5 and CSV.
 
 use super::Project;
-use super::journal::keep_copy;
+use super::marks::{HiddenFile, Mark, Marks, Rows};
+use super::sealed::keep_copy;
 use crate::error::{Error, Kind, Result};
 use crate::formats::dlc_labels_csv;
-use crate::pose::{FrameKey, Labels, PointName, Skeleton};
+use crate::pose::{FrameKey, LabeledFrame, Labels, PointName, Skeleton};
 use crate::watch::Watch;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,23 +13,40 @@ use std::time::SystemTime;
 /// The state of the label files when they were last read or written; another state means that somebody else wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Stamp {
-    csv: Option<(SystemTime, u64)>,
-    h5: Option<(SystemTime, u64)>,
+    csv: FileStamp,
+    h5: FileStamp,
+    hidden: FileStamp,
 }
 
-/// The label files of one folder.
-#[derive(Debug)]
+impl Stamp {
+    /// Whether there is a table.
+    pub fn any_table(&self) -> bool {
+        self.csv.is_some() || self.h5.is_some()
+    }
+}
+
+/// Time, length and number of a file; `None` when it is not there.
+pub(super) type FileStamp = Option<(SystemTime, u64, u64)>;
+
+/// The label files of one folder: both tables, and the points that are not visible.
+#[derive(Debug, Clone)]
 pub(super) struct LabelFiles {
     csv: PathBuf,
     h5: PathBuf,
+    hidden: PathBuf,
     /// Files that could not be read and must be kept before they are written over.
     damaged: Vec<PathBuf>,
     stamp: Stamp,
 }
 
-fn stamp_of(path: &Path) -> Option<(SystemTime, u64)> {
+pub(super) fn stamp_of(path: &Path) -> FileStamp {
     let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len()))
+    // A file that was written whole and renamed is another one, even within one tick of the clock.
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let number = 0;
+    Some((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len(), number))
 }
 
 #[cfg(feature = "hdf5")]
@@ -45,11 +63,17 @@ fn read_h5(path: &Path, _watch: &dyn Watch) -> Result<Labels> {
 
 impl LabelFiles {
     pub fn new(project: &Project, video: &str) -> Self {
-        let name = format!("CollectedData_{}", project.config.scorer);
+        Self::of_scorer(project, video, &project.config.scorer)
+    }
+
+    /// The files of one scorer, whoever it is.
+    pub fn of_scorer(project: &Project, video: &str, scorer: &str) -> Self {
+        let name = format!("CollectedData_{scorer}");
         let dir = project.labeled_data(video);
         Self {
             csv: dir.join(format!("{name}.csv")),
             h5: dir.join(format!("{name}.h5")),
+            hidden: dir.join("not-visible.yaml"),
             damaged: Vec::new(),
             stamp: Stamp::default(),
         }
@@ -63,19 +87,71 @@ impl LabelFiles {
         video: &str,
         lenient: bool,
         watch: &dyn Watch,
-    ) -> Result<Option<Labels>> {
-        self.stamp = self.now();
-        let (csv, h5) = (self.csv.is_file(), self.h5.is_file());
-        let (labels, path) = match (h5, csv) {
-            (false, false) => {
-                self.warn_of_others(watch);
-                return Ok(None);
+    ) -> Result<Option<Marks>> {
+        let tables = self.load_tables(project, video, lenient, watch)?;
+        let none = tables.is_none();
+        let mut marks = Marks::new(
+            tables.unwrap_or_else(|| Labels::new(project.config.scorer.clone(), project.skeleton())),
+        );
+        match HiddenFile::read(&self.hidden) {
+            Ok(Some(file)) => file.put_into(&mut marks, video),
+            Ok(None) if none => return Ok(None),
+            Ok(None) => {}
+            Err(e) => {
+                watch.warn(&format!(
+                    "{}: {}; it is not used, and a copy is kept when labels are saved",
+                    e.place().map_or_else(|| self.hidden.display().to_string(), str::to_owned),
+                    e.what()
+                ));
+                self.damaged.push(self.hidden.clone());
             }
+        }
+        Ok(Some(marks))
+    }
+
+    fn load_tables(
+        &mut self,
+        project: &Project,
+        video: &str,
+        lenient: bool,
+        watch: &dyn Watch,
+    ) -> Result<Option<Labels>> {
+        match self.either_or(watch)? {
+            Some((labels, path)) => fit(labels, &path, project, video, lenient, watch).map(Some),
+            None => {
+                self.warn_of_others(project, video, watch);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The table as it lies there, with its own body parts and scorer.
+    pub fn load_raw(&mut self, watch: &dyn Watch) -> Result<Option<Labels>> {
+        Ok(self.either_or(watch)?.map(|(labels, _)| labels))
+    }
+
+    /// The table that counts, and the file it is from.
+    fn either_or(&mut self, watch: &dyn Watch) -> Result<Option<(Labels, PathBuf)>> {
+        self.stamp = self.now();
+        Ok(Some(match (self.h5.is_file(), self.csv.is_file()) {
+            (false, false) => return Ok(None),
             (false, true) => (dlc_labels_csv::read(&self.csv, watch)?, self.csv.clone()),
             (true, false) => (read_h5(&self.h5, watch)?, self.h5.clone()),
             (true, true) => self.either(watch)?,
-        };
-        fit(labels, &path, project, video, lenient, watch).map(Some)
+        }))
+    }
+
+    /// Whose tables lie in the folder, by the files' names.
+    pub fn scorers(project: &Project, video: &str) -> Result<Vec<String>> {
+        let dir = project.labeled_data(video);
+        let failed = |e| Error::io("read the folder", &dir, e);
+        let mut found = std::collections::BTreeSet::new();
+        for entry in std::fs::read_dir(&dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            let stem = name.strip_suffix(".csv").or_else(|| name.strip_suffix(".h5"));
+            found.extend(stem.and_then(|s| s.strip_prefix("CollectedData_")).map(str::to_owned));
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Both are there: the HDF5, as DeepLabCut does, unless the CSV is newer and says something else.
@@ -126,28 +202,48 @@ impl LabelFiles {
         }
     }
 
-    fn warn_of_others(&self, watch: &dyn Watch) {
-        let dir = crate::files::folder_of(&self.csv);
-        let mut others: Vec<String> = std::fs::read_dir(&dir)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|e| e.file_name().to_string_lossy().into_owned())
-            .filter(|n| n.starts_with("CollectedData_") && (n.ends_with(".csv") || n.ends_with(".h5")))
-            .collect();
-        others.sort();
+    fn warn_of_others(&self, project: &Project, video: &str, watch: &dyn Watch) {
+        let others = Self::scorers(project, video).unwrap_or_default();
         if !others.is_empty() {
             watch.warn(&format!(
                 "{}: holds labels of another scorer only ({}), which are not used; the `scorer` of config.yaml must be in \
                  the file's name",
-                dir.display(),
+                crate::files::folder_of(&self.csv).display(),
                 others.join(", ")
             ));
         }
     }
 
-    fn now(&self) -> Stamp {
-        Stamp { csv: stamp_of(&self.csv), h5: stamp_of(&self.h5) }
+    /// Clears away what a killed program left half written here; the caller holds the lock, so nobody else is at it.
+    pub fn clear_away(&self) {
+        let entries = std::fs::read_dir(crate::files::folder_of(&self.csv)).into_iter().flatten().flatten();
+        for path in entries.map(|e| e.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with(".limn-") {
+                continue;
+            }
+            // Pictures under such names are another program's, which may be extracting them.
+            let _ = match (path.is_dir(), name.ends_with(".yaml")) {
+                (true, _) => std::fs::remove_dir_all(&path),
+                (false, true) => std::fs::remove_file(&path),
+                (false, false) => Ok(()),
+            };
+        }
+    }
+
+    /// The state of the files as they lie there now.
+    pub fn now(&self) -> Stamp {
+        Stamp { csv: stamp_of(&self.csv), h5: stamp_of(&self.h5), hidden: stamp_of(&self.hidden) }
+    }
+
+    /// Whether somebody else wrote since they were last read or written.
+    pub fn changed(&self) -> bool {
+        self.now() != self.stamp
+    }
+
+    /// What lies there now is known and may be written over.
+    pub fn accept(&mut self, stamp: Stamp) {
+        self.stamp = stamp;
     }
 
     /// When the label files were last written.
@@ -156,18 +252,46 @@ impl LabelFiles {
     }
 
     /// Keeps copies of the files as they are, beside them.
-    pub fn keep_copies(&self, why: &str) -> Result<()> {
-        for path in [&self.csv, &self.h5] {
-            if path.is_file() {
-                keep_copy(path, why)?;
-            }
+    pub fn keep_copies(&self, why: &str) -> Result<Vec<PathBuf>> {
+        let there = [&self.csv, &self.h5].into_iter().filter(|p| p.is_file());
+        there.map(|path| keep_copy(path, why)).collect()
+    }
+
+    /// Takes both tables away.
+    pub fn remove_tables(&self) -> Result<()> {
+        for path in [&self.csv, &self.h5].into_iter().filter(|p| p.is_file()) {
+            std::fs::remove_file(path).map_err(|e| Error::io("remove the table", path, e))?;
         }
         Ok(())
     }
 
-    /// Writes both files whole, reads back what was written, and then replaces the old ones.
-    pub fn save(&mut self, labels: &Labels, watch: &dyn Watch) -> Result<()> {
-        if self.now() != self.stamp {
+    /// Writes both tables whole, reads back what was written, and then replaces the old ones; then the points that
+    /// are not visible, when these changed. `rows` are all of this folder.
+    pub fn save(
+        &mut self,
+        rows: &Rows,
+        hidden_too: bool,
+        project: &Project,
+        watch: &dyn Watch,
+    ) -> Result<()> {
+        let mut labels = Labels::new(project.config.scorer.clone(), project.skeleton());
+        let places =
+            |row: &Vec<Mark>| LabeledFrame { points: row.iter().copied().map(Mark::place).collect() };
+        labels.frames = rows.iter().map(|(k, row)| (k.clone(), places(row))).collect();
+        self.save_tables(&labels, watch)?;
+        if hidden_too {
+            let mut file = HiddenFile::read(&self.hidden).ok().flatten().unwrap_or_default();
+            file.take_from(rows, &labels.scorer, &labels.skeleton);
+            let written = file.write(&self.hidden);
+            self.stamp.hidden = stamp_of(&self.hidden);
+            written?;
+        }
+        Ok(())
+    }
+
+    /// The tables alone, of any scorer.
+    pub fn save_tables(&mut self, labels: &Labels, watch: &dyn Watch) -> Result<()> {
+        if self.changed() {
             return Err(Error::new(Kind::Exists, "the labels were changed by another program meanwhile")
                 .at(self.csv.display())
                 .mend("open the project again; your edits are safe in the journal and will be put on top"));
@@ -206,7 +330,7 @@ impl LabelFiles {
         #[cfg(not(feature = "hdf5"))]
         let written = crate::files::write_together([&self.csv], |[csv]| write_csv(csv));
         // Also after a failure between the two renames: what lies there now is ours.
-        self.stamp = self.now();
+        (self.stamp.csv, self.stamp.h5) = (stamp_of(&self.csv), stamp_of(&self.h5));
         written
     }
 }
@@ -306,7 +430,7 @@ fn fit(
             FrameKey::new(video, key.image)
         };
         let points = places.iter().map(|p| p.and_then(|i| frame.points.get(i).copied().flatten())).collect();
-        let frame = crate::pose::LabeledFrame { points };
+        let frame = LabeledFrame { points };
         if labels.frames.get(&key).is_some_and(|f| *f != frame) {
             return fault(
                 format!("{key} has two rows with different labels"),

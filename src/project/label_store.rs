@@ -1,29 +1,20 @@
 //! All labels of a project, in one place, with edits that no crash loses.
 
 use super::Project;
+use super::bodyparts;
 use super::check::{Problem, Severity};
 use super::journal::{Edit, Journal, replay};
-use super::label_files::LabelFiles;
+use super::label_files::{FileStamp, LabelFiles, stamp_of};
+use super::label_merge::{Dispute, Outside};
+use super::marks::{Hidden, Mark, Marks, PointEdit, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::pose::{FrameKey, Keypoint, LabeledFrame, Labels, PointName};
+use crate::pose::{FrameKey, Keypoint, Labels, PointName};
 use crate::watch::Watch;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::path::PathBuf;
 use std::sync::Mutex;
-
-/// One change to one label.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PointEdit {
-    /// The picture.
-    pub key: FrameKey,
-    /// The point's index in the skeleton.
-    pub point: usize,
-    /// Where it is now, in pixels of the picture; `None` removes it.
-    pub at: Option<Keypoint>,
-}
 
 /// All labels of a project's scorer.
 ///
@@ -47,19 +38,26 @@ pub struct PointEdit {
 /// ```
 #[derive(Debug)]
 pub struct LabelStore {
-    root: PathBuf,
-    project: Project,
-    labels: Labels,
-    folders: BTreeMap<String, Folder>,
+    pub(super) project: Project,
+    pub(super) marks: Marks,
+    pub(super) folders: BTreeMap<String, Folder>,
     pub(super) notices: Vec<Problem>,
+    /// Folders that came while the labels were open and cannot be used.
+    pub(super) refused: BTreeSet<String>,
     /// Held while editing; the lock goes with it.
     lock: Option<File>,
 }
 
 #[derive(Debug)]
-struct Folder {
-    files: LabelFiles,
-    journal: Journal,
+pub(super) struct Folder {
+    pub files: LabelFiles,
+    pub journal: Journal,
+    /// What the label files say, as they were last read or written.
+    pub base: Rows,
+    /// To be written although there are no edits.
+    pub dirty: bool,
+    /// Why the files are not written: what somebody must decide first.
+    pub dispute: Dispute,
 }
 
 impl LabelStore {
@@ -68,45 +66,61 @@ impl LabelStore {
     /// # Errors
     /// [`Kind::Labels`] when a table cannot be read or does not fit `config.yaml`.
     pub fn read(project: &Project, watch: &dyn Watch) -> Result<Self> {
+        bodyparts::must_be_finished(project)?;
         Self::open(project, None, watch)
     }
 
-    /// All labels, to edit. A body part that has no columns yet begins unlabelled.
+    /// All labels, to edit. A body part that has no columns yet begins unlabelled. A change of the body parts that was
+    /// interrupted is finished first; [`LabelStore::project`] is the project after that.
     ///
     /// # Errors
     /// As [`LabelStore::read`]; [`Kind::Exists`] when another limn edits this project's labels.
     pub fn edit(project: &Project, watch: &dyn Watch) -> Result<Self> {
         let lock = lock(project)?;
-        Self::open(project, Some(lock), watch)
+        match bodyparts::finish(project, &lock, watch)? {
+            Some(changed) => Self::open(&changed, Some(lock), watch),
+            None => Self::open(project, Some(lock), watch),
+        }
     }
 
-    fn open(project: &Project, lock: Option<File>, watch: &dyn Watch) -> Result<Self> {
+    pub(super) fn open(project: &Project, lock: Option<File>, watch: &dyn Watch) -> Result<Self> {
         let editing = lock.is_some();
         let mut store = Self {
-            root: project.root().to_path_buf(),
             project: project.clone(),
-            labels: Labels::new(project.config.scorer.clone(), project.skeleton()),
+            marks: Marks::new(Labels::new(project.config.scorer.clone(), project.skeleton())),
             folders: BTreeMap::new(),
             notices: Vec::new(),
+            refused: BTreeSet::new(),
             lock,
         };
         for video in project.labeled_videos()? {
             watch.check()?;
-            let recorder = Recorder { inner: watch, warnings: Mutex::default() };
-            store.open_folder(&video, editing, &recorder)?;
-            for what in recorder.warnings.into_inner().unwrap_or_default() {
-                let place = format!("labeled-data/{video}");
-                store.notices.push(Problem { severity: Severity::Warning, place, what, mend: String::new() });
-            }
+            store.open_told(&video, editing, watch)?;
         }
         Ok(store)
+    }
+
+    /// Opens a folder and remembers what was to be told of it.
+    pub(super) fn open_told(&mut self, video: &str, editing: bool, watch: &dyn Watch) -> Result<()> {
+        let recorder = Recorder { inner: watch, warnings: Mutex::default() };
+        let opened = self.open_folder(video, editing, &recorder);
+        for what in recorder.warnings.into_inner().unwrap_or_default() {
+            let place = format!("labeled-data/{video}");
+            self.notices.push(Problem { severity: Severity::Warning, place, what, mend: String::new() });
+        }
+        opened
     }
 
     fn open_folder(&mut self, video: &str, editing: bool, watch: &dyn Watch) -> Result<()> {
         let project = &self.project;
         let mut files = LabelFiles::new(project, video);
-        if let Some(labels) = files.load(project, video, editing, watch)? {
-            self.labels.frames.extend(labels.frames);
+        if editing {
+            files.clear_away();
+        }
+        let mut base = Rows::new();
+        if let Some(there) = files.load(project, video, editing, watch)? {
+            base = there.rows_of(video);
+            self.marks.take_in(there);
         }
         let path = project.labeled_data(video).join("labels.journal");
         let left = replay(&path)?;
@@ -126,12 +140,11 @@ impl LabelStore {
                 ));
             }
             // Counted by the outcome: after a crash between saving and emptying the journal nothing changes.
-            let before = of_video(&self.labels, video);
             for edit in &left.edits {
-                apply(&mut self.labels, video, edit).map_err(|e| e.at(path.display()))?;
+                apply(&mut self.marks, video, edit).map_err(|e| e.at(path.display()))?;
             }
-            let after = of_video(&self.labels, video);
-            let changed = after.iter().filter(|(k, f)| before.get(*k).is_none_or(|b| b != *f)).count();
+            let after = self.marks.rows_of(video);
+            let changed = after.iter().filter(|(k, f)| base.get(*k).is_none_or(|b| b != *f)).count();
             if changed > 0 {
                 let later = std::fs::metadata(&path).and_then(|m| m.modified()).ok() < files.last_written();
                 if editing {
@@ -156,14 +169,37 @@ impl LabelStore {
             }
         }
         let journal = if editing { Journal::open(path, left.as_ref())? } else { Journal::open(path, None)? };
-        self.folders.insert(video.to_owned(), Folder { files, journal });
+        self.folders.insert(video.to_owned(), Folder::new(files, journal, base));
         Ok(())
     }
 
     /// All labels, in the project's points.
     #[must_use]
     pub fn labels(&self) -> &Labels {
-        &self.labels
+        &self.marks.labels
+    }
+
+    /// The points that are marked as not visible.
+    #[must_use]
+    pub fn hidden(&self) -> &Hidden {
+        &self.marks.hidden
+    }
+
+    /// Labels and marks together, for a view of its own.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// What is said of one point.
+    #[must_use]
+    pub fn mark(&self, key: &FrameKey, point: usize) -> Mark {
+        self.marks.get(key, point)
+    }
+
+    /// What was noticed when the labels were opened.
+    #[must_use]
+    pub fn notices(&self) -> &[Problem] {
+        &self.notices
     }
 
     /// The project it was opened on.
@@ -184,31 +220,31 @@ impl LabelStore {
     /// [`Kind::Usage`] when there is no such point, the place is no number, or the store was opened to look only;
     /// the operating system's error when the journal cannot be written: then nothing has changed.
     pub fn set(&mut self, key: &FrameKey, point: usize, at: Option<Keypoint>) -> Result<()> {
-        self.set_all(&[PointEdit { key: key.clone(), point, at }])
+        self.set_all(&[PointEdit::new(key.clone(), point, at)])
     }
 
-    /// Sets or removes many labels at once, with one sync a folder.
+    /// Sets, hides or removes many labels at once, with one sync a folder.
     ///
     /// # Errors
     /// As [`LabelStore::set`].
     pub fn set_all(&mut self, edits: &[PointEdit]) -> Result<()> {
         let mut by_video: BTreeMap<&str, Vec<Edit>> = BTreeMap::new();
         for e in edits {
-            let Some(name) = self.labels.skeleton.point(e.point) else {
+            let Some(name) = self.marks.labels.skeleton.point(e.point) else {
                 return Err(Error::new(
                     Kind::Usage,
                     format!("there is no point {} in this project", e.point),
                 )
                 .at(&e.key));
             };
-            if e.at.is_some_and(|p| !p.x.is_finite() || !p.y.is_finite()) {
+            if e.at.place().is_some_and(|p| !p.x.is_finite() || !p.y.is_finite()) {
                 return Err(Error::new(Kind::Usage, "a label must be at a place in the picture").at(&e.key));
             }
-            by_video.entry(&e.key.video).or_default().push(Edit::Set {
-                image: e.key.image.clone(),
-                individual: name.individual.to_owned(),
-                bodypart: name.bodypart.to_owned(),
-                at: e.at.map(|p| [p.x, p.y]),
+            let (image, individual, bodypart) =
+                (e.key.image.clone(), name.individual.to_owned(), name.bodypart.to_owned());
+            by_video.entry(&e.key.video).or_default().push(match e.at {
+                Mark::Hidden => Edit::Hide { image, individual, bodypart },
+                mark => Edit::Set { image, individual, bodypart, at: mark.place().map(|p| [p.x, p.y]) },
             });
         }
         for (video, edits) in by_video {
@@ -227,9 +263,8 @@ impl LabelStore {
 
     fn record(&mut self, video: &str, edits: &[Edit]) -> Result<()> {
         if self.lock.is_none() {
-            return Err(
-                Error::new(Kind::Usage, "the labels were opened to look only").at(self.root.display())
-            );
+            return Err(Error::new(Kind::Usage, "the labels were opened to look only")
+                .at(self.project.root().display()));
         }
         if video.is_empty() || video.starts_with('.') || video.contains(['/', '\\']) {
             return Err(Error::new(
@@ -241,74 +276,120 @@ impl LabelStore {
             let dir = self.project.labeled_data(video);
             files::make_folder(&dir)?;
             let journal = Journal::open(dir.join("labels.journal"), None)?;
-            self.folders
-                .insert(video.to_owned(), Folder { files: LabelFiles::new(&self.project, video), journal });
+            let files = LabelFiles::new(&self.project, video);
+            self.folders.insert(video.to_owned(), Folder::new(files, journal, Rows::new()));
         }
         if let Some(folder) = self.folders.get_mut(video) {
             folder.journal.append(edits)?;
         }
         for edit in edits {
-            apply(&mut self.labels, video, edit)?;
+            apply(&mut self.marks, video, edit)?;
         }
         Ok(())
     }
 
     /// Writes the label files of every folder with edits, reads them back, and empties their journals. Gives the
-    /// number of folders written.
+    /// number of folders written. A folder where somebody must decide first is left alone.
     ///
     /// # Errors
-    /// [`Kind::Exists`] when another program wrote the files meanwhile, or a failed write; the edits stay in the
-    /// journal then.
+    /// [`Kind::Exists`] when another program wrote the files meanwhile, or a failed write, the first of them; the
+    /// edits stay in the journal then. The other folders are written all the same.
     pub fn flush(&mut self, watch: &dyn Watch) -> Result<usize> {
         let mut written = 0;
+        let mut failed = None;
         for (video, folder) in &mut self.folders {
-            if folder.journal.edits == 0 {
+            if (folder.journal.edits == 0 && !folder.dirty) || !folder.dispute.is_settled() {
                 continue;
             }
-            let mut labels = Labels::new(self.labels.scorer.clone(), self.labels.skeleton.clone());
-            labels.frames = of_video(&self.labels, video);
-            folder.files.save(&labels, watch)?;
-            folder.journal.clear()?;
-            written += 1;
+            let rows = self.marks.rows_of(video);
+            match folder.save(rows, &self.project, watch) {
+                Ok(()) => written += 1,
+                Err(e) => failed = failed.or(Some(e)),
+            }
         }
-        Ok(written)
+        failed.map_or(Ok(written), Err)
+    }
+
+    /// Whether there is something to write.
+    pub(crate) fn needs_flush(&self) -> bool {
+        self.folders.values().any(|f| (f.journal.edits > 0 || f.dirty) && f.dispute.is_settled())
+    }
+
+    /// The state of all label files and journals, to see whether somebody wrote.
+    pub(crate) fn fingerprint(project: &Project) -> Result<Fingerprint> {
+        let of = |video: String| {
+            let journal = stamp_of(&project.labeled_data(&video).join("labels.journal"));
+            let files = LabelFiles::new(project, &video).now();
+            (video, files, journal)
+        };
+        Ok(Fingerprint(project.labeled_videos()?.into_iter().map(of).collect()))
+    }
+
+    /// Looks whether another program wrote label files, and takes in what it changed. See [`Outside`].
+    pub(crate) fn look_outside(&mut self, watch: &dyn Watch) -> Result<Outside> {
+        Outside::look(self, watch)
+    }
+
+    /// The person decided that what this store says holds: disputed files may be written over.
+    pub(crate) fn settle(&mut self) {
+        for folder in self.folders.values_mut() {
+            folder.settle();
+        }
     }
 }
 
-/// The labelled pictures of one video.
-fn of_video(labels: &Labels, video: &str) -> BTreeMap<FrameKey, LabeledFrame> {
-    labels.frames.iter().filter(|(k, _)| k.video == video).map(|(k, f)| (k.clone(), f.clone())).collect()
+/// See [`LabelStore::fingerprint`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fingerprint(Vec<(String, super::label_files::Stamp, FileStamp)>);
+
+impl Folder {
+    fn new(files: LabelFiles, journal: Journal, base: Rows) -> Self {
+        Self { files, journal, base, dirty: false, dispute: Dispute::default() }
+    }
+
+    fn save(&mut self, rows: Rows, project: &Project, watch: &dyn Watch) -> Result<()> {
+        let hidden = |rows: &Rows| {
+            let all = rows.iter().flat_map(|(k, row)| row.iter().enumerate().map(move |(i, m)| (k, i, m)));
+            all.filter(|(.., m)| **m == Mark::Hidden).map(|(k, i, _)| (k.clone(), i)).collect::<Vec<_>>()
+        };
+        let hidden_too = hidden(&self.base) != hidden(&rows);
+        self.files.save(&rows, hidden_too, project, watch)?;
+        self.base = rows;
+        self.dirty = false;
+        self.journal.clear()
+    }
 }
 
 /// Makes an edit.
-fn apply(labels: &mut Labels, video: &str, edit: &Edit) -> Result<()> {
-    match edit {
+fn apply(marks: &mut Marks, video: &str, edit: &Edit) -> Result<()> {
+    let (image, individual, bodypart, mark) = match edit {
         Edit::Set { image, individual, bodypart, at } => {
-            let name = PointName { individual, bodypart };
-            let Some(point) = labels.skeleton.index_of(name) else {
-                return Err(Error::new(
-                    Kind::Labels,
-                    format!("an unsaved edit is of the body part `{bodypart}`, which config.yaml lacks now"),
-                )
-                .mend(format!(
-                    "add `{bodypart}` to config.yaml again, or move the journal away to give up its edits"
-                )));
-            };
-            let key = FrameKey::new(video, image.clone());
-            labels.set(&key, point, at.map(|[x, y]| Keypoint::new(x, y)));
+            (image, individual, bodypart, Mark::from(at.map(|[x, y]| Keypoint::new(x, y))))
         }
+        Edit::Hide { image, individual, bodypart } => (image, individual, bodypart, Mark::Hidden),
         Edit::ClearFrame { image } => {
             let key = FrameKey::new(video, image.clone());
-            for point in 0..labels.skeleton.points() {
-                labels.set(&key, point, None);
+            for point in 0..marks.labels.skeleton.points() {
+                marks.put(&key, point, Mark::Unlabeled);
             }
+            return Ok(());
         }
-    }
+    };
+    let Some(point) = marks.labels.skeleton.index_of(PointName { individual, bodypart }) else {
+        return Err(Error::new(
+            Kind::Labels,
+            format!("an unsaved edit is of the body part `{bodypart}`, which config.yaml lacks now"),
+        )
+        .mend(format!(
+            "add `{bodypart}` to config.yaml again, or move the journal away to give up its edits"
+        )));
+    };
+    marks.put(&FrameKey::new(video, image.clone()), point, mark);
     Ok(())
 }
 
 /// The right to edit a project's labels, for as long as the file is open.
-fn lock(project: &Project) -> Result<File> {
+pub(super) fn lock(project: &Project) -> Result<File> {
     let dir = project.root().join("labeled-data");
     files::make_folder(&dir)?;
     let path = dir.join(".limn.lock");

@@ -2,7 +2,7 @@ use super::*;
 use crate::picture::Picture;
 use crate::project::{NewProject, Severity, VideoMode};
 use crate::watch::Quiet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn project(dir: &Path) -> Project {
     let new = NewProject::single("reach", "Ada", ["hand", "elbow"]);
@@ -270,12 +270,7 @@ fn a_real_project_of_an_old_layout() {
     let known = found.len();
     let k = FrameKey::new("m4s1", "img0010.png");
     let (left, right) = (store.labels().frames[&k].points[1], store.labels().frames[&k].points[2]);
-    store
-        .set_all(&[
-            PointEdit { key: k.clone(), point: 1, at: right },
-            PointEdit { key: k, point: 2, at: left },
-        ])
-        .unwrap();
+    store.set_all(&[PointEdit::new(k.clone(), 1, right), PointEdit::new(k, 2, left)]).unwrap();
     let found = store.check(&watch).unwrap();
     assert!(
         found.iter().any(|x| x.place.ends_with("m4s1/img0010.png") && x.what.contains("other way round"))

@@ -15,26 +15,36 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bodyparts;
 mod check;
 mod config;
 mod config_reader;
 mod create;
 #[cfg(feature = "video")]
 mod extract;
+pub(crate) mod history;
 mod journal;
 mod label_files;
+mod label_merge;
 mod label_store;
+mod marks;
+mod sealed;
 mod settings;
 mod split;
 mod yaml;
 mod yaml_edit;
 
+pub use bodyparts::BodypartChange;
 pub use check::{Problem, Severity};
 pub use config::{Config, ConversionTables, Cutoff, SnapshotIndex, VideoSet};
 pub use create::{NewProject, Probe, VideoMode, today};
 #[cfg(feature = "video")]
 pub use extract::{Extracted, Extraction, Method, extract};
-pub use label_store::{LabelStore, PointEdit};
+pub use label_merge::{Conflict, ConflictPoint};
+pub(crate) use label_store::Fingerprint;
+pub use label_store::LabelStore;
+pub(crate) use marks::Marks;
+pub use marks::{Hidden, Mark, PointEdit};
 pub use settings::Settings;
 pub use split::{Split, SplitRequest, Splits};
 
@@ -77,6 +87,7 @@ impl Project {
     /// # Errors
     /// [`Kind::NotFound`] when there is no project there, [`Kind::Config`] when its configuration cannot be used.
     pub fn open(path: &Path, watch: &dyn Watch) -> Result<Self> {
+        crate::watch::may_wait("opening a project");
         let (root, file) = find_config(path)?;
         let mut config = Config::read(&file, watch)?;
         let root = std::fs::canonicalize(&root).map_err(|e| Error::io("open the project", &root, e))?;
@@ -164,6 +175,27 @@ impl Project {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// All pictures under `labeled-data/`, labelled or not, sorted by video and name.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn pictures(&self) -> Result<Vec<FrameKey>> {
+        let mut keys = Vec::new();
+        for video in self.labeled_videos()? {
+            let dir = self.labeled_data(&video);
+            for entry in std::fs::read_dir(&dir).map_err(|e| Error::io("read the folder", &dir, e))? {
+                let entry = entry.map_err(|e| Error::io("read the folder", &dir, e))?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let low = name.to_ascii_lowercase();
+                if !name.starts_with('.') && [".png", ".jpg", ".jpeg"].iter().any(|e| low.ends_with(e)) {
+                    keys.push(FrameKey::new(video.clone(), name));
+                }
+            }
+        }
+        keys.sort();
+        Ok(keys)
     }
 
     /// The videos that `config.yaml` names, in its order, then those that only lie in `videos/`. A path of another

@@ -1,0 +1,16 @@
+use crate::gui::Desk;
+use eframe::egui;
+
+/// The view Analyze.
+#[derive(Default)]
+pub struct AnalyzeView {}
+
+impl AnalyzeView {
+    /// Takes what jobs and threads have brought.
+    pub fn poll(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// Shows it.
+    pub fn ui(&mut self, ui: &mut egui::Ui, _desk: &mut Desk<'_>) {
+        egui::CentralPanel::default().show(ui, |ui| ui.heading("Analyze"));
+    }
+}

@@ -1,0 +1,256 @@
+//! What happens when another program writes label files while they are being edited here: a merge of three sides.
+//!
+//! The base is what was last read or written here, one side is what is edited here, the other what lies in the files
+//! now; they are compared point by point. What only one side changed is taken from it; what both changed in different
+//! ways is disputed, and nothing is written to that folder until a person has decided.
+
+use super::check::Severity;
+use super::label_files::{LabelFiles, Stamp};
+use super::label_store::{Folder, LabelStore};
+use super::marks::{Mark, PointEdit, Rows};
+use crate::error::Result;
+use crate::pose::FrameKey;
+use crate::watch::Watch;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a folder is not written for now.
+#[derive(Debug, Default)]
+pub(super) struct Dispute {
+    /// Another state of the files that was seen once; it is read when it is still the same at the next look, because
+    /// another program may be in the middle of writing.
+    seen: Option<Stamp>,
+    /// Points that both sides changed, and what the files say of them.
+    points: BTreeMap<(FrameKey, usize), Mark>,
+    /// The files cannot be read as they are now: their state and the reason.
+    unreadable: Option<(Stamp, String)>,
+}
+
+impl Dispute {
+    pub fn is_settled(&self) -> bool {
+        self.points.is_empty() && self.unreadable.is_none()
+    }
+}
+
+/// A point that was changed here and by another program, in different ways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConflictPoint {
+    /// The picture.
+    pub key: FrameKey,
+    /// The point's index in the skeleton.
+    pub point: usize,
+    /// Its name, for people.
+    pub name: String,
+    /// What was set here.
+    pub mine: Mark,
+    /// What the other program wrote.
+    pub theirs: Mark,
+}
+
+/// What a person must decide before label files are written again. Both sides are safe until then: the edits made
+/// here in the journal, those of the other program in the files.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conflict {
+    /// Points changed on both sides.
+    pub points: Vec<ConflictPoint>,
+    /// Folders whose files another program left unreadable, with the reason.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// What a look at the files found.
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
+    /// Changes of others that were taken in.
+    pub taken: Vec<PointEdit>,
+    /// Rows of others that went.
+    pub gone: Vec<FrameKey>,
+    /// What to tell the person.
+    pub notices: Vec<(Severity, String)>,
+    /// Whether a change was seen that is read at the next look.
+    pub pending: bool,
+}
+
+impl Outside {
+    pub fn look(store: &mut LabelStore, watch: &dyn Watch) -> Result<Self> {
+        let mut found = Self::default();
+        for video in store.project.labeled_videos()? {
+            match store.folders.contains_key(&video) {
+                true => found.look_at(store, &video, watch),
+                false => found.new_folder(store, &video, watch),
+            }
+        }
+        Ok(found)
+    }
+
+    fn warn(&mut self, text: String) {
+        self.notices.push((Severity::Warning, text));
+    }
+
+    fn note(&mut self, text: String) {
+        self.notices.push((Severity::Note, text));
+    }
+
+    /// A folder that came while the labels were open.
+    fn new_folder(&mut self, store: &mut LabelStore, video: &str, watch: &dyn Watch) {
+        let known = store.notices.len();
+        if let Err(e) = store.open_told(video, true, watch) {
+            if store.refused.insert(video.to_owned()) {
+                self.warn(format!("the labels of the new folder {video} cannot be used: {e}"));
+            }
+            return;
+        }
+        store.refused.remove(video);
+        store.notices.truncate(known); // the watch has heard of them
+        let before = self.taken.len();
+        for (key, row) in store.marks.rows_of(video) {
+            self.taken.extend(row.iter().enumerate().map(|(i, m)| PointEdit::new(key.clone(), i, *m)));
+        }
+        if self.taken.len() > before {
+            self.note(format!("{video}: a new folder with labels was taken in"));
+        }
+    }
+
+    fn look_at(&mut self, store: &mut LabelStore, video: &str, watch: &dyn Watch) {
+        let Some(folder) = store.folders.get_mut(video) else { return };
+        let now = folder.files.now();
+        if !folder.files.changed() {
+            folder.dispute.seen = None;
+            return;
+        }
+        if folder.dispute.unreadable.as_ref().is_some_and(|(stamp, _)| *stamp == now) {
+            return;
+        }
+        if folder.dispute.seen.as_ref() != Some(&now) {
+            folder.dispute.seen = Some(now);
+            self.pending = true;
+            return;
+        }
+        if !now.any_table() && !folder.base.is_empty() {
+            folder.files.accept(now);
+            self.warn(format!(
+                "{video}: the label files were removed by another program; the labels are kept here and are written again \
+                 with the next edit of this folder"
+            ));
+            return;
+        }
+        let mut files = LabelFiles::new(&store.project, video);
+        match files.load(&store.project, video, true, watch) {
+            Ok(there) => {
+                let theirs = there.map(|m| m.rows_of(video)).unwrap_or_default();
+                folder.files = files;
+                folder.dispute.unreadable = None;
+                self.merge(store, video, theirs);
+            }
+            Err(e) => {
+                let kept = match folder.files.keep_copies("damaged") {
+                    Ok(kept) => kept.iter().map(|p| format!("a copy is kept as {}", p.display())).collect(),
+                    Err(e) => vec![format!("no copy could be kept: {}", e.what())],
+                };
+                self.warn(format!(
+                    "{video}: another program left the label files unreadable: {}; {}; they are not written over until you \
+                     decide, and your edits are safe in the journal",
+                    e.what(),
+                    kept.join(", ")
+                ));
+                folder.dispute.unreadable = Some((now, e.what().to_owned()));
+            }
+        }
+    }
+
+    fn merge(&mut self, store: &mut LabelStore, video: &str, theirs: Rows) {
+        let Some(folder) = store.folders.get_mut(video) else { return };
+        let mine = store.marks.rows_of(video);
+        let at = |rows: &Rows, key: &FrameKey, i: usize| {
+            rows.get(key).and_then(|r| r.get(i)).copied().unwrap_or_default()
+        };
+        let keys: BTreeSet<&FrameKey> = folder.base.keys().chain(mine.keys()).chain(theirs.keys()).collect();
+        let count = store.marks.labels.skeleton.points();
+        let (first, mut rows, mut disputed) = (self.taken.len(), Vec::new(), BTreeMap::new());
+        for key in keys {
+            let (mut all_none, mut any) = (true, false);
+            for i in 0..count {
+                let (b, m, t) = (at(&folder.base, key, i), at(&mine, key, i), at(&theirs, key, i));
+                let was_disputed = folder.dispute.points.contains_key(&(key.clone(), i));
+                let mut result = m;
+                if m.same(t) || (t.same(b) && !was_disputed) {
+                    // nothing from outside
+                } else if m.same(b) && !was_disputed {
+                    self.taken.push(PointEdit::new(key.clone(), i, t));
+                    (result, any) = (t, true);
+                } else {
+                    disputed.insert((key.clone(), i), t);
+                }
+                all_none &= result == Mark::Unlabeled;
+            }
+            if !theirs.contains_key(key) && folder.base.contains_key(key) && all_none {
+                rows.push(key.clone());
+            } else if theirs.contains_key(key) && !mine.contains_key(key) && !any {
+                self.taken.push(PointEdit::new(key.clone(), 0, Mark::Unlabeled)); // an empty row
+            }
+        }
+        folder.base = theirs;
+        folder.dispute.seen = None;
+        // Of these only those still disputed are left.
+        let new = disputed.keys().filter(|k| !folder.dispute.points.contains_key(*k)).count();
+        folder.dispute.points = disputed;
+        let taken = &self.taken[first..];
+        for edit in taken {
+            store.marks.put(&edit.key, edit.point, edit.at);
+        }
+        rows.iter().for_each(|key| store.marks.remove_row(key));
+        let told = |n: usize| if n == 1 { "1 point".to_owned() } else { format!("{n} points") };
+        if !taken.is_empty() {
+            let were = if taken.len() == 1 { "was" } else { "were" };
+            let n = told(taken.len());
+            self.note(format!("{video}: {n} changed by another program {were} taken in"));
+        }
+        if new > 0 {
+            self.warn(format!(
+                "{video}: {} changed both here and by another program; say which to keep",
+                if new == 1 { "1 point was".to_owned() } else { format!("{new} points were") }
+            ));
+        }
+        self.gone.extend(rows);
+    }
+}
+
+impl Folder {
+    /// What is here holds: the files may be written over.
+    pub(super) fn settle(&mut self) {
+        if self.dispute.is_settled() {
+            return;
+        }
+        if let Some((stamp, _)) = self.dispute.unreadable.take() {
+            self.files.accept(stamp);
+        }
+        self.dispute.points.clear();
+        self.dirty = true;
+    }
+}
+
+impl LabelStore {
+    /// What a person must decide; `None` when nothing.
+    pub(crate) fn conflict(&self) -> Option<Conflict> {
+        let mut conflict = Conflict::default();
+        for (video, folder) in &self.folders {
+            conflict
+                .unreadable
+                .extend(folder.dispute.unreadable.as_ref().map(|(_, why)| (video.clone(), why.clone())));
+            for ((key, point), theirs) in &folder.dispute.points {
+                let Some(name) = self.marks.labels.skeleton.point(*point) else { continue };
+                let name = match name.individual {
+                    "" | "single" => name.bodypart.to_owned(),
+                    who => format!("{} of {who}", name.bodypart),
+                };
+                let mine = self.marks.get(key, *point);
+                conflict.points.push(ConflictPoint {
+                    key: key.clone(),
+                    point: *point,
+                    name,
+                    mine,
+                    theirs: *theirs,
+                });
+            }
+        }
+        (conflict != Conflict::default()).then_some(conflict)
+    }
+}

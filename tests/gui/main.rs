@@ -1,0 +1,9 @@
+//! Stories through the window's own events: real pointer and key events, real files, real work on threads.
+//!
+//! One program for all screens, so that it is linked once. Pictures of every view in both themes are in
+//! `tests/gui/pictures`; `UPDATE_SNAPSHOTS=true` makes them anew, and then they want to be looked at.
+#![cfg(all(feature = "gui", feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+
+mod common;
+mod label;
+mod shell;
