@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench scrub -- VIDEO...`; without a video it makes one of 1920 x 1080 and 250-frame groups.
 
+#![allow(clippy::print_stdout)] // it reports
+
 use limn::video::{FrameServer, Options, Reader, ServerOptions, State, Writer};
 use limn::watch::Quiet;
 use std::path::{Path, PathBuf};

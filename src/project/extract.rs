@@ -105,7 +105,8 @@ pub fn extract(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Resul
     let mut done = Vec::new();
     for video in &videos {
         // One after the other: what is chosen is taken before the next video is looked at.
-        done.extend(take(project, &[one(project, wish, video, watch)?], watch)?);
+        let (choice, reader) = one(project, wish, video, watch)?;
+        done.push(write(project, &choice, Some(reader), watch)?);
     }
     Ok(done)
 }
@@ -115,7 +116,7 @@ pub fn extract(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Resul
 /// # Errors
 /// When a wanted video is gone or cannot be read, or 0 frames are asked for.
 pub fn choose(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Result<Vec<Choice>> {
-    wanted(project, wish, watch)?.iter().map(|video| one(project, wish, video, watch)).collect()
+    wanted(project, wish, watch)?.iter().map(|video| Ok(one(project, wish, video, watch)?.0)).collect()
 }
 
 /// Writes the chosen frames as PNG files under `labeled-data/`. A picture that is there already stays as it is; a
@@ -125,7 +126,8 @@ pub fn choose(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Result
 /// When a video is gone or cannot be read, has no such frame, or the folder cannot be written. Pictures written
 /// before stay.
 pub fn take(project: &Project, choices: &[Choice], watch: &dyn Watch) -> Result<Vec<Extracted>> {
-    choices.iter().filter(|c| !c.frames.is_empty()).map(|choice| write(project, choice, watch)).collect()
+    let chosen = choices.iter().filter(|c| !c.frames.is_empty());
+    chosen.map(|choice| write(project, choice, None, watch)).collect()
 }
 
 fn wanted(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Result<Vec<ProjectVideo>> {
@@ -154,7 +156,12 @@ fn wanted(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Result<Vec
     Ok(videos)
 }
 
-fn one(project: &Project, wish: &Extraction, video: &ProjectVideo, watch: &dyn Watch) -> Result<Choice> {
+fn one(
+    project: &Project,
+    wish: &Extraction,
+    video: &ProjectVideo,
+    watch: &dyn Watch,
+) -> Result<(Choice, Reader)> {
     let stem = &video.stem;
     let path = project.video_path(stem)?;
     let mut reader = Reader::open(&path, watch)?;
@@ -187,13 +194,17 @@ fn one(project: &Project, wish: &Extraction, video: &ProjectVideo, watch: &dyn W
             wish.count
         ));
     }
-    Choice::by_hand(project, stem, &path, total, &frames, area)
+    Ok((Choice::by_hand(project, stem, &path, total, &frames, area)?, reader))
 }
 
-fn write(project: &Project, choice: &Choice, watch: &dyn Watch) -> Result<Extracted> {
+fn write(
+    project: &Project,
+    choice: &Choice,
+    mut reader: Option<Reader>,
+    watch: &dyn Watch,
+) -> Result<Extracted> {
     let stem = &choice.video;
     let folder = project.labeled_data(stem);
-    let mut reader: Option<Reader> = None;
     let mut new = 0;
     let mut taken = Vec::with_capacity(choice.frames.len());
     files::make_folder(&folder)?;
@@ -259,4 +270,63 @@ fn cut(picture: &Picture, [x1, x2, y1, y2]: [usize; 4]) -> Picture {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::{NewProject, VideoMode};
+    use crate::video::Writer;
+    use crate::watch::Quiet;
+
+    #[test]
+    fn choosing_writes_nothing_and_taking_overwrites_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let clip = dir.path().join("m1.mp4");
+        let mut writer = Writer::create(&clip, 96, 64, 30.0).unwrap();
+        for n in 0..40_u8 {
+            let mut p = Picture::new(96, 64);
+            p.rgb_mut().fill(n * 6);
+            writer.write(&p).unwrap();
+        }
+        writer.finish().unwrap();
+        let watch = Quiet::default();
+        let made = NewProject::single("reach", "Ada", ["hand"]);
+        let probe = |_: &Path| Ok((96, 64));
+        let project =
+            Project::create(dir.path(), &made, std::slice::from_ref(&clip), VideoMode::Link, &probe, &watch)
+                .unwrap();
+        let wish = Extraction { method: Method::Uniform, count: 5, seed: 1, videos: Vec::new(), crop: false };
+        let chosen = choose(&project, &wish, &watch).unwrap();
+        assert_eq!((chosen.len(), chosen[0].frames.len(), chosen[0].total), (1, 5, 40));
+        assert!(chosen[0].there.is_empty() && !project.labeled_data("m1").exists());
+
+        // Two of the five unticked, one added by hand, one part of the picture.
+        let mut mine = chosen[0].clone();
+        mine.frames = vec![39, mine.frames[0], mine.frames[1], mine.frames[1]];
+        let mine =
+            Choice::by_hand(&project, "m1", &mine.path, 40, &mine.frames, Some([0, 48, 0, 32])).unwrap();
+        let taken = take(&project, std::slice::from_ref(&mine), &watch).unwrap();
+        assert_eq!((taken[0].new, taken[0].frames.clone()), (mine.frames.len(), mine.frames.clone()));
+        let last = project.labeled_data("m1").join("img39.png");
+        let picture = Picture::load(&last).unwrap();
+        assert_eq!((picture.width(), picture.height()), (48, 32));
+        assert!(picture.get(3, 3)[0].abs_diff(39 * 6) < 6);
+
+        let new = (0..40).find(|n| !mine.frames.contains(n)).unwrap();
+        // What is there stays, whoever chooses it again.
+        std::fs::write(&last, b"mine").unwrap();
+        let again = Choice::by_hand(&project, "m1", &mine.path, 40, &[39, new], None).unwrap();
+        assert_eq!(again.there, [39]);
+        let taken = take(&project, &[again], &watch).unwrap();
+        assert_eq!((taken[0].new, taken[0].frames.len()), (1, 2));
+        assert_eq!(std::fs::read(&last).unwrap(), b"mine");
+        assert_eq!(extract(&project, &wish, &watch).unwrap()[0].frames, chosen[0].frames);
+
+        let past = Choice::by_hand(&project, "m1", &clip, 40, &[40], None).unwrap_err();
+        assert_eq!(past.kind(), Kind::Usage);
+        let other = Choice { total: 41, frames: vec![7], ..mine };
+        let e = take(&project, &[Choice { there: Vec::new(), ..other }], &watch).unwrap_err();
+        assert!(e.what().contains("had 41"), "{e}");
+    }
 }
