@@ -24,6 +24,8 @@ pub struct AnalyzeView {
     facts: Option<Facts>,
     asking: Option<Handle<Facts>>,
     revision: u64,
+    /// The pass in which it was shown last.
+    shown: u64,
     queue: Queue,
     working: Option<Handle<usize>>,
     expanding: Vec<Handle<Vec<PathBuf>>>,
@@ -144,6 +146,12 @@ impl AnalyzeView {
 
     /// Shows it.
     pub fn ui(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
+        // Another view, or another program, may have trained or analyzed since.
+        let pass = ui.ctx().cumulative_pass_nr();
+        if pass > self.shown + 1 && self.facts.is_some() && self.asking.is_none() {
+            self.ask(desk);
+        }
+        self.shown = pass;
         let dropped: Vec<PathBuf> =
             ui.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect());
         self.add(desk, dropped.into_iter().filter(|p| p.extension().is_none_or(|e| e != "yaml")).collect());

@@ -22,6 +22,8 @@ pub struct TrainView {
     facts: Option<Facts>,
     asking: Option<Handle<Facts>>,
     revision: u64,
+    /// The pass in which it was shown last.
+    shown: u64,
     run: Option<Run>,
     evaluating: Option<Handle<Evaluation>>,
     evaluation: Option<Evaluation>,
@@ -204,6 +206,12 @@ impl TrainView {
 
     /// Shows it.
     pub fn ui(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
+        // Another view, or another program, may have changed splits or models since.
+        let pass = ui.ctx().cumulative_pass_nr();
+        if pass > self.shown + 1 && self.facts.is_some() && self.asking.is_none() {
+            self.ask(desk);
+        }
+        self.shown = pass;
         if self.facts.is_none() {
             egui::CentralPanel::default().show(ui, |ui| {
                 ui.spinner();
