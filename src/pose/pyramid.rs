@@ -94,7 +94,7 @@ impl Pyramid {
 
     /// `columns` stretches of equal width that cover `places`, one for each pixel of a drawing, each with its smallest
     /// and largest value. Every stretch has at least one value, so that columns narrower than a value repeat it. Wide
-    /// stretches are rounded outwards by at most a quarter on either side, to whole blocks: no value is lost, and a
+    /// stretches are rounded outwards to whole blocks, by less than half on either side: no value is lost, and a
     /// million of them take no longer than a thousand.
     pub fn columns(
         &self,
@@ -117,12 +117,12 @@ impl Pyramid {
             .collect()
     }
 
-    /// The coarsest level, with the values in a block of it, of which four blocks fit into `width` values.
+    /// The coarsest level, with the values in a block of it, of which two blocks fit into `width` values.
     fn blocks_for(&self, width: usize) -> Option<(usize, &[[f32; 2]])> {
         let sizes = std::iter::successors(Some(BLOCK), |size| size.checked_mul(FAN));
         sizes
             .zip(&self.levels)
-            .take_while(|(size, _)| size * 4 <= width)
+            .take_while(|(size, _)| size * 2 <= width)
             .last()
             .map(|(s, l)| (s, l.as_slice()))
     }
@@ -237,10 +237,10 @@ mod tests {
             for (c, got) in all.into_iter().enumerate() {
                 let from = a + (b - a) * c / columns;
                 let to = (a + (b - a) * (c + 1) / columns).max(from + 1).min(b).max(from.min(b));
-                // Rounded outwards to some block, by a quarter at most; narrow columns not at all.
+                // Rounded outwards to some block, by less than half; narrow columns not at all.
                 let fits = std::iter::once(1)
                     .chain([8, 32, 128, 512])
-                    .filter(|size| *size == 1 || size * 4 <= wide)
+                    .filter(|size| *size == 1 || size * 2 <= wide)
                     .any(|size| got == plain(cut(from / size * size, to.div_ceil(size) * size)));
                 prop_assert!(fits, "column {c}: {from}..{to} gave {got:?}");
             }

@@ -64,6 +64,8 @@ const BELOW: f32 = 20.0;
 const BETWEEN: f32 = 6.0;
 /// Fewer frames than this are drawn one by one, as lines with dots.
 const FEW: usize = 300;
+/// No more columns than this, however fine the screen: they bound what a pass takes.
+const COLUMNS: usize = 1200;
 /// No closer than so many frames.
 const CLOSEST: f64 = 10.0;
 
@@ -180,7 +182,7 @@ impl Traces {
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // frames and pixels
     fn paint(&mut self, ui: &egui::Ui, shown: &Shown<'_>, rect: Rect, area: Rect) {
         let theme = Theme::of(ui);
-        let columns = ((area.width() * ui.ctx().pixels_per_point()) as usize).clamp(1, 4000);
+        let columns = ((area.width() * ui.ctx().pixels_per_point()) as usize).clamp(1, COLUMNS);
         let of = Key {
             tracks: shown.tracks.values().as_ptr() as usize,
             view: self.view.clone(),
