@@ -356,11 +356,11 @@ fn bring(
     Ok(made)
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
     matches!((std::fs::canonicalize(a), std::fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn link(video: &Path, place: &Path) -> std::io::Result<()> {
+pub(super) fn link(video: &Path, place: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::symlink(video, place);
     #[cfg(windows)]
@@ -370,7 +370,7 @@ fn link(video: &Path, place: &Path) -> std::io::Result<()> {
 }
 
 /// A whole copy, with progress in bytes.
-fn copy(video: &Path, place: &Path, watch: &dyn Watch) -> Result<()> {
+pub(super) fn copy(video: &Path, place: &Path, watch: &dyn Watch) -> Result<()> {
     let failed = |e| Error::io("copy the video", video, e);
     let mut from = std::fs::File::open(video).map_err(failed)?;
     let size = from.metadata().map_err(failed)?.len();

@@ -28,6 +28,7 @@ mod label_files;
 mod label_merge;
 mod label_store;
 mod marks;
+mod moved;
 mod sealed;
 mod settings;
 mod split;
@@ -39,12 +40,13 @@ pub use check::{Problem, Severity};
 pub use config::{Config, ConversionTables, Cutoff, SnapshotIndex, VideoSet};
 pub use create::{NewProject, Probe, VideoMode, today};
 #[cfg(feature = "video")]
-pub use extract::{Extracted, Extraction, Method, extract};
+pub use extract::{Choice, Extracted, Extraction, Method, choose, extract, take};
 pub use label_merge::{Conflict, ConflictPoint};
 pub(crate) use label_store::Fingerprint;
 pub use label_store::LabelStore;
 pub(crate) use marks::Marks;
 pub use marks::{Hidden, Mark, PointEdit};
+pub use moved::{Moved, find_moved};
 pub use settings::Settings;
 pub use split::{Split, SplitRequest, Splits};
 
@@ -210,14 +212,16 @@ impl Project {
             let path = if as_named.is_file() {
                 Some(as_named)
             } else {
-                there.iter().find(|p| stem(p) == set.stem()).cloned()
+                // A link to where the file once was is no file.
+                there.iter().find(|p| stem(p) == set.stem() && p.is_file()).cloned()
             };
             videos.push(ProjectVideo { stem: set.stem().to_owned(), path, crop: set.crop, listed: true });
         }
         for path in there {
             let stem = stem(&path);
             if !videos.iter().any(|v| v.stem == stem) {
-                videos.push(ProjectVideo { stem, path: Some(path), crop: None, listed: false });
+                let path = path.is_file().then_some(path);
+                videos.push(ProjectVideo { stem, path, crop: None, listed: false });
             }
         }
         videos

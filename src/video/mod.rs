@@ -28,13 +28,16 @@
 //! ```
 
 mod convert;
+mod copies;
 mod index;
 mod reader;
+mod server;
 mod source;
 mod writer;
 
 pub use index::{Frame, Index};
 pub use reader::{Decoded, Reader, Step};
+pub use server::{Copy, FrameServer, ServerOptions, Shot, State};
 pub use writer::{Codec, Options, Pixels, Writer, Written};
 
 use ffmpeg_next as ff;

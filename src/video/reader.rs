@@ -60,6 +60,8 @@ pub struct Reader {
     behind: bool,
     /// The decoder's last complaint.
     trouble: Option<String>,
+    /// Pictures that no other leans on need not be decoded on the way to a later one.
+    skips: bool,
     /// Packets by their place in the file, built at the first seek.
     places: Option<HashMap<(i64, u32), u32>>,
     seekable: bool,
@@ -86,9 +88,11 @@ impl Reader {
             return Err(changed(path));
         }
         let decoder = source.decoder(0)?;
+        let skips = source.marks_unreferenced();
         Ok(Self {
             index,
             source,
+            skips,
             decoder,
             converter: Converter::new(),
             next: 0,
@@ -136,13 +140,51 @@ impl Reader {
     /// # Errors
     /// As [`Reader::frame`].
     pub fn frame_into(&mut self, n: usize, picture: &mut Picture) -> Result<Option<String>> {
-        self.seek(n)?;
-        let frame = self.fetch(n)?;
-        self.next = n + 1;
-        Ok(match frame {
+        self.frame_while(n, picture, &|| true)
+    }
+
+    /// Like [`Reader::frame_into`], but asks before every packet whether the frame is still wanted. What was decoded
+    /// till then is not lost: a later frame goes on from there.
+    ///
+    /// # Errors
+    /// As [`Reader::frame`], and [`Kind::Cancelled`] when it is not.
+    pub fn frame_while(
+        &mut self,
+        n: usize,
+        picture: &mut Picture,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<String>> {
+        Ok(match self.raw_while(n, wanted)? {
             Ok(frame) => self.convert(&frame, picture),
             Err(reason) => Some(reason),
         })
+    }
+
+    /// Frame `n` as the decoder gives it, neither upright nor RGB, or why it is missing.
+    pub(super) fn raw_while(
+        &mut self,
+        n: usize,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<std::result::Result<ff::frame::Video, String>> {
+        self.seek(n)?;
+        let frame = self.fetch(n, wanted)?;
+        self.next = n + 1;
+        Ok(frame)
+    }
+
+    /// How many packets have to be read to come to frame `n` from where the reader stands.
+    pub(super) fn way(&self, n: usize) -> usize {
+        let Some(packet) = self.index.frames().get(n).map(|f| f.packet) else { return 0 };
+        let start = self.start_for(n, packet).map_or(0, |k| self.index.keys[k]);
+        let from = if self.behind || n < self.next || start > self.at { start } else { self.at };
+        packet.saturating_sub(from) as usize
+    }
+
+    /// The keyframe that decoding of frame `n` has to begin at.
+    pub(super) fn keyframe_of(&self, n: usize) -> usize {
+        let packet = self.index.frames().get(n).map_or(0, |f| f.packet);
+        let key = self.start_for(n, packet).map_or(0, |k| self.index.keys[k]);
+        self.index.packets.get(key as usize).map_or(0, |p| p.frame as usize).min(n)
     }
 
     /// Lets [`Reader::next`] go on at frame `n`; nothing is decoded yet. `n` may be the number of frames: the end.
@@ -214,7 +256,11 @@ impl Reader {
     }
 
     /// Frame `n` as decoded, or why it is missing.
-    fn fetch(&mut self, n: usize) -> Result<std::result::Result<ff::frame::Video, String>> {
+    fn fetch(
+        &mut self,
+        n: usize,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<std::result::Result<ff::frame::Video, String>> {
         let Some(entry) = self.index.frames().get(n) else { return Err(self.outside(n)) };
         let packet = entry.packet;
         let start = self.start_for(n, packet);
@@ -223,7 +269,7 @@ impl Reader {
             self.go_to(start)?;
         }
         loop {
-            let missing = match self.decode_until(n)? {
+            let missing = match self.decode_until(n, wanted)? {
                 Ok(frame) => return Ok(Ok(frame)),
                 Err(reason) => reason,
             };
@@ -256,7 +302,11 @@ impl Reader {
         None
     }
 
-    fn decode_until(&mut self, n: usize) -> Result<std::result::Result<ff::frame::Video, String>> {
+    fn decode_until(
+        &mut self,
+        n: usize,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<std::result::Result<ff::frame::Video, String>> {
         let mut frame = ff::frame::Video::empty();
         loop {
             if let Some(frame) = self.ready.remove(&n) {
@@ -285,7 +335,12 @@ impl Reader {
                         self.ready.entry(number as usize).or_insert(full);
                     }
                 }
-                Err(ff::Error::Other { errno: ff::error::EAGAIN }) => self.feed()?,
+                Err(ff::Error::Other { errno: ff::error::EAGAIN }) => {
+                    if !wanted() {
+                        return Err(Error::cancelled());
+                    }
+                    self.feed()?;
+                }
                 Err(ff::Error::Eof) => self.drained = true,
                 Err(e) => self.trouble = Some(e.to_string()),
             }
@@ -306,6 +361,14 @@ impl Reader {
                 let known = self.index.packets.get(self.at as usize);
                 if known.is_none_or(|k| (k.position, k.size) != place(&packet)) {
                     return Err(changed(self.index.path()));
+                }
+                if self.skips {
+                    let passed = known.is_some_and(|k| k.frame != HIDDEN && (k.frame as usize) < self.next);
+                    self.decoder.skip_frame(if passed {
+                        ff::Discard::NonReference
+                    } else {
+                        ff::Discard::Default
+                    });
                 }
                 packet.set_pts(Some(i64::from(self.at)));
                 self.at += 1;

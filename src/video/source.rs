@@ -161,6 +161,17 @@ impl Source {
         self.input.stream(self.stream).map_or(ff::codec::Id::None, |s| s.parameters().id())
     }
 
+    /// Whether the codec says of every picture if others lean on it, so that skipping those on which none does
+    /// changes no other: H.264's `nal_ref_idc` (ITU-T H.264, 7.4.1). Of interlaced pictures only one half may say so.
+    pub fn marks_unreferenced(&self) -> bool {
+        let Some(stream) = self.input.stream(self.stream) else { return false };
+        let parameters = stream.parameters();
+        // SAFETY: the parameters belong to the stream and live as long as it does.
+        let order = unsafe { (*parameters.as_ptr()).field_order };
+        self.codec_id() == ff::codec::Id::H264
+            && matches!(order, ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE | ffi::AVFieldOrder::AV_FIELD_UNKNOWN)
+    }
+
     /// Width and height as stored, before rotation.
     pub fn coded_size(&self) -> (usize, usize) {
         self.input.stream(self.stream).map_or((0, 0), |s| {

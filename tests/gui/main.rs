@@ -8,3 +8,4 @@
 mod common;
 mod label;
 mod shell;
+mod work;

@@ -1,3 +1,5 @@
 //! What several screens use.
 
 pub mod canvas;
+pub mod curves;
+pub mod traces;
