@@ -169,8 +169,7 @@ impl<'a> Content<'a> {
 /// A press and release that did not stray.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Click {
-    /// Where it was pressed, in frame pixels; may lie beside the picture. Where the system tells the pointer in whole
-    /// pixels of the screen, it is the middle of that pixel, so that labels have no bias to the upper left.
+    /// Where it was pressed, in frame pixels; may lie beside the picture.
     pub at: Keypoint,
     /// With which button.
     pub button: PointerButton,
@@ -273,8 +272,6 @@ struct Press {
     /// On the screen and on the frame as it then lay.
     at: Pos2,
     frame: Keypoint,
-    /// Where a click would be, to half a pixel of the screen.
-    click: Keypoint,
     mark: Option<usize>,
     space: bool,
     last: Pos2,
@@ -376,7 +373,7 @@ impl Canvas {
         let place = self.view.place(&room);
         answer.place = place;
         let pointer = ui.input(|i| i.pointer.hover_pos()).filter(|_| answer.response.contains_pointer());
-        answer.pointer = pointer.map(|p| place.to_frame(tip(p, &room)));
+        answer.pointer = pointer.map(|p| place.to_frame(p));
         answer.hovered = match self.press.map(|p| p.deed) {
             Some(Deed::Drag { mark, .. }) => Some(mark),
             Some(Deed::Pan | Deed::Stretch) => None,
@@ -440,7 +437,6 @@ impl Canvas {
                         modifiers,
                         at: pos,
                         frame: place.to_frame(pos),
-                        click: place.to_frame(tip(pos, room)),
                         mark: under(&place, content.marks, pos),
                         space,
                         last: pos,
@@ -522,7 +518,7 @@ impl Canvas {
                     .last_click
                     .is_some_and(|(at, time)| now - time < DOUBLE && at.distance(press.at) <= STRAY);
                 self.last_click = if double { None } else { Some((press.at, now)) };
-                let Press { button, modifiers, mark, click: at, .. } = press;
+                let Press { button, modifiers, mark, frame: at, .. } = press;
                 if double && mark.is_none() && button == PointerButton::Primary {
                     self.view = View::Fit;
                 }
@@ -550,13 +546,6 @@ impl std::fmt::Debug for Canvas {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Canvas").field("view", &self.view).field("press", &self.press).finish_non_exhaustive()
     }
-}
-
-/// Where the pointer's tip is: X11 and Windows tell the pixel it is on by its corner, others a place within it.
-fn tip(at: Pos2, room: &Room) -> Pos2 {
-    let ppp = room.pixels_per_point as f32;
-    let whole = |v: f32| (v * ppp - (v * ppp).round()).abs() < 1e-3;
-    if whole(at.x) && whole(at.y) { at + Vec2::splat(0.5 / ppp) } else { at }
 }
 
 /// Takes the keyboard from the control that has it: after a press on the picture, keys mean the picture.
