@@ -7,3 +7,4 @@
 mod common;
 mod label;
 mod shell;
+mod videos;

@@ -8,7 +8,28 @@ mod project;
 mod skeleton_editor;
 mod start;
 mod train;
+#[cfg(feature = "video")]
 mod videos;
+#[cfg(not(feature = "video"))]
+mod videos {
+    //! What stands in for the view in a build that cannot open videos.
+    use crate::gui::Desk;
+    use eframe::egui;
+
+    /// The view Videos.
+    #[derive(Default)]
+    pub struct VideosView {}
+
+    impl VideosView {
+        /// Nothing comes.
+        pub fn poll(&mut self, _desk: &mut Desk<'_>) {}
+
+        /// Says so.
+        pub fn ui(&mut self, ui: &mut egui::Ui, _desk: &mut Desk<'_>) {
+            egui::CentralPanel::default().show(ui, |ui| ui.heading("This build of limn cannot open videos"));
+        }
+    }
+}
 
 pub use analyze::AnalyzeView;
 pub(super) use conflict::conflict;
