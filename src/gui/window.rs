@@ -11,10 +11,11 @@ use super::theme::{Theme, Wish};
 use super::views::{NewProjectView, StartView, Views};
 use crate::jobs::{Handle, Jobs, Wake};
 use crate::watch;
+use cpu_time::ThreadTime;
 use eframe::egui::{self, Panel, RichText};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a window begins.
 #[derive(Debug, Clone, Default)]
@@ -63,11 +64,10 @@ pub struct Window {
     palette: Palette,
     help: Help,
     messages_shown: bool,
-    closing: Option<OpenProject>,
     passes: Passes,
 }
 
-/// How long the window's passes took on the CPU, the newest last.
+/// Processor time of the window's passes, the newest last.
 #[derive(Debug, Default)]
 pub struct Passes {
     times: std::collections::VecDeque<Duration>,
@@ -124,7 +124,6 @@ impl Window {
             palette: Palette::default(),
             help: Help::default(),
             messages_shown: false,
-            closing: None,
             passes: Passes::default(),
             wake,
         };
@@ -187,15 +186,12 @@ impl Window {
     /// Whether anything is under way that will change what is shown: a project opening, work, edits not yet saved.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.opening.is_some()
-            || self.closing.is_some()
-            || self.jobs.busy()
-            || self.open.as_ref().is_some_and(OpenProject::is_changing)
+        self.opening.is_some() || self.jobs.busy() || self.open.as_ref().is_some_and(OpenProject::is_changing)
     }
 
     /// One pass over the whole window.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
-        let began = Instant::now();
+        let began = ThreadTime::now();
         watch::without_waiting(|| self.pass(ui));
         self.passes.add(began.elapsed());
     }

@@ -7,6 +7,8 @@
 
 mod common;
 mod label;
+mod pictures;
 mod shell;
+mod story;
 mod videos;
 mod work;
