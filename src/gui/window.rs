@@ -321,17 +321,11 @@ impl Window {
         }
     }
 
-    #[cfg(feature = "torch")]
     fn ask_device(&mut self) {
         let wish = self.prefs.device.clone();
         self.asking_device = Some(self.jobs.start_quiet("Looking for a GPU", move |_| {
             crate::net::device::choose(&wish).map(|(_, words)| words)
         }));
-    }
-
-    #[cfg(not(feature = "torch"))]
-    fn ask_device(&mut self) {
-        self.device = Some("no networks in this build".into());
     }
 
     /// Does what concerns the window itself.

@@ -38,6 +38,7 @@ mod writer;
 pub use index::{Frame, Index};
 pub use reader::{Decoded, Reader, Step};
 pub use server::{Copy, FrameServer, ServerOptions, Shot, State};
+pub use source::Glance;
 pub use writer::{Codec, Options, Pixels, Writer, Written};
 
 use ffmpeg_next as ff;

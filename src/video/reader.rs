@@ -261,6 +261,7 @@ impl Reader {
         n: usize,
         wanted: &dyn Fn() -> bool,
     ) -> Result<std::result::Result<ff::frame::Video, String>> {
+        crate::watch::may_wait("decoding a frame");
         let Some(entry) = self.index.frames().get(n) else { return Err(self.outside(n)) };
         let packet = entry.packet;
         let start = self.start_for(n, packet);

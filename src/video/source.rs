@@ -12,6 +12,50 @@ use std::path::{Path, PathBuf};
 /// FFmpeg's "no timestamp".
 pub(super) const NO_TIME: i64 = ffi::AV_NOPTS_VALUE;
 
+/// What a video's head says of it: quick for files of any length, and not always true. [`super::Index`] knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Glance {
+    /// Width in pixels of the upright picture.
+    pub width: usize,
+    /// Height in pixels of the upright picture.
+    pub height: usize,
+    /// Frames, when the file says how many.
+    pub frames: Option<usize>,
+    /// Frames per second, when the file says it.
+    pub fps: Option<f64>,
+    /// Seconds, when the file says it.
+    pub duration: Option<f64>,
+    /// The codec's short name, such as `h264`.
+    pub codec: String,
+    /// The file's length in bytes.
+    pub bytes: u64,
+}
+
+impl Glance {
+    /// Reads the head of a video.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such file; [`Kind::Video`] when it is no video.
+    pub fn at(path: &Path) -> Result<Self> {
+        let source = Source::open(path)?;
+        let bytes = std::fs::metadata(path).map_err(|e| Error::io("open the video", path, e))?.len();
+        let (w, h) = source.coded_size();
+        let (width, height) = if source.rotation().is_multiple_of(180) { (w, h) } else { (h, w) };
+        let frames = usize::try_from(source.stated_frames()).ok().filter(|n| *n > 0);
+        #[allow(clippy::cast_precision_loss)] // microseconds, far below 2^53
+        let duration = Some(source.input.duration()).filter(|d| *d > 0).map(|d| d as f64 / 1e6);
+        Ok(Self {
+            width,
+            height,
+            frames,
+            fps: source.stated_rate(),
+            duration,
+            codec: source.codec_name(),
+            bytes,
+        })
+    }
+}
+
 /// An opened file of which only the video stream is read.
 pub(super) struct Source {
     input: ff::format::context::Input,
@@ -22,6 +66,7 @@ pub(super) struct Source {
 impl Source {
     /// Opens `path` and picks its video stream.
     pub fn open(path: &Path) -> Result<Self> {
+        crate::watch::may_wait("opening a video");
         start();
         let meta = std::fs::metadata(path).map_err(|e| Error::io("open the video", path, e))?;
         if meta.is_dir() {

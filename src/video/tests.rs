@@ -416,6 +416,9 @@ fn the_open_field_video() {
     let index = Index::open(&path, &Quiet::default()).unwrap();
     // The number `ffprobe -count_frames` gives.
     assert_eq!(index.len(), 2330);
+    let glance = Glance::at(&path).unwrap();
+    assert_eq!((glance.width, glance.height, glance.frames), (640, 480, Some(2330)));
+    assert!((glance.fps.unwrap() - 30.0).abs() < 0.01 && (glance.duration.unwrap() - 77.67).abs() < 0.02);
     assert_eq!((index.width(), index.height(), index.rotation()), (640, 480, 0));
     assert_eq!((index.codec(), index.pixel_format()), ("h264", "yuv444p"));
     assert!((index.fps() - 30.0).abs() < 0.001);

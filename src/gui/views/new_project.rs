@@ -278,15 +278,9 @@ impl NewProjectView {
 }
 
 /// Width and height of a video's frames.
-#[cfg(feature = "video")]
 pub(super) fn probe(path: &Path, watch: &dyn crate::watch::Watch) -> crate::Result<(usize, usize)> {
     let index = crate::video::Index::open(path, watch)?;
     Ok((index.width(), index.height()))
-}
-
-#[cfg(not(feature = "video"))]
-pub(super) fn probe(path: &Path, _: &dyn crate::watch::Watch) -> crate::Result<(usize, usize)> {
-    Err(crate::Error::new(crate::Kind::Video, "this build of limn cannot open videos").at(path.display()))
 }
 
 /// The folder to begin with: the last one, else the user's documents.
