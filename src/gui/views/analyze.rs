@@ -304,7 +304,10 @@ impl AnalyzeView {
                 .chosen()
                 .and_then(|m| Some((m.model.clone()?, Some(desk.open.project().root().to_path_buf())))),
         };
-        let todo = self.queue.items().iter().filter(|i| !matches!(i.stand, Stand::Done(_))).count();
+        let (todo, all) = {
+            let items = self.queue.items();
+            (items.iter().filter(|i| !matches!(i.stand, Stand::Done(_))).count(), items.len())
+        };
         ui.horizontal(|ui| {
             let good = !working && todo > 0 && model.is_some();
             if primary_if(ui, good, "Start analysis").clicked()
@@ -328,10 +331,7 @@ impl AnalyzeView {
             {
                 working.stop();
             }
-            if ui
-                .add_enabled(!working && todo < self.queue.items().len(), egui::Button::new("Clear finished"))
-                .clicked()
-            {
+            if ui.add_enabled(!working && todo < all, egui::Button::new("Clear finished")).clicked() {
                 self.queue.items().retain(|i| !matches!(i.stand, Stand::Done(_)));
             }
             if let Some(p) = self.working.as_ref().map(Handle::progress) {
