@@ -6,12 +6,14 @@ use limn::net::{Bundle, Card, Device, HeadSpec, Net, NetSpec, Precision};
 use limn::picture::Picture;
 use limn::pose::{FrameKey, Keypoint, LabeledFrame, Skeleton};
 use limn::train::{
-    Dataset, Example, Outcome, Plan, Recipe, State, Summary, Trainer, judge, random_for, snapshot_folder,
+    BeganSeen, Dataset, Example, MeasuredSeen, Observer, Outcome, Plan, Recipe, State, StepSeen, Summary,
+    Trainer, judge, random_for, snapshot_folder,
 };
 use limn::watch::{Quiet, Watch};
 use limn::{Error, Kind};
 use rand::Rng;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SIDE: usize = 96;
@@ -65,6 +67,10 @@ impl<'a> Run<'a> {
     }
 
     fn go(&self, watch: &dyn Watch) -> Result<Outcome, Error> {
+        self.go_seen(watch, None)
+    }
+
+    fn go_seen(&self, watch: &dyn Watch, observer: Option<&dyn Observer>) -> Result<Outcome, Error> {
         let spec = NetSpec {
             net: self.net.into(),
             backbone_stride: self.recipe.head.backbone_stride,
@@ -75,7 +81,7 @@ impl<'a> Run<'a> {
         let net = Net::new(&spec, Device::Cpu, self.plan.seed)?;
         let card = Card::new(&spec, &Skeleton::single(["disc"]))?;
         let naming = |uid: &str| format!("disc_{uid}");
-        Trainer::new(&net, card, &naming, &self.recipe, &self.plan, self.recipe.crop)?.run(
+        Trainer::new(&net, card, &naming, &self.recipe, &self.plan, self.recipe.crop)?.seen_by(observer).run(
             self.train,
             Some(self.test),
             &[],
@@ -130,6 +136,48 @@ impl Watch for StopAfter {
     fn end(&self) {}
     fn stopped(&self) -> bool {
         self.steps.load(Ordering::Relaxed) >= self.at
+    }
+}
+
+/// Keeps what it sees.
+#[derive(Default)]
+struct Eyes {
+    steps: Mutex<Vec<StepSeen>>,
+    measured: Mutex<Vec<MeasuredSeen>>,
+}
+
+impl Observer for Eyes {
+    fn began(&self, _: &BeganSeen) {}
+    fn step(&self, seen: &StepSeen) {
+        self.steps.lock().unwrap().push(*seen);
+    }
+    fn measured(&self, seen: &MeasuredSeen) {
+        self.measured.lock().unwrap().push(seen.clone());
+    }
+}
+
+impl Eyes {
+    fn saw_all_of(&self, run: &Run) {
+        let steps = self.steps.lock().unwrap();
+        assert_eq!((steps[0].step, steps[0].total), (1, 9));
+        assert!(steps.iter().all(|s| s.loss.is_finite() && s.images_per_s > 0.0), "{steps:?}");
+        assert!(steps.windows(2).all(|s| s[0].step < s[1].step && s[0].seconds <= s[1].seconds));
+        let measured = self.measured.lock().unwrap();
+        let rows = limn::train::history(&run.plan.folder).unwrap();
+        assert_eq!(rows.len(), run.state().log.len());
+        for (seen, row) in measured.iter().zip(rows.iter().filter(|r| r.test_px.is_some())) {
+            assert_eq!(seen.step, row.step);
+            for (seen, row) in [(seen.test_px, row.test_px), (seen.train_px, row.train_px)] {
+                assert!((seen.unwrap() - row.unwrap()).abs() < 1e-3);
+            }
+            // Both test frames are among the worst; none is shown twice.
+            assert_eq!(seen.examples.len(), 2);
+            assert!(seen.examples.iter().all(|e| e.held_out && e.worst && e.path.is_file()));
+            assert!(seen.examples[0].error_px >= seen.examples[1].error_px);
+            let mean = seen.examples.iter().filter_map(|e| e.error_px).sum::<f64>() / 2.0;
+            assert!((mean - seen.test_px.unwrap()).abs() < 1e-9);
+        }
+        assert_eq!(measured.len(), 3);
     }
 }
 
@@ -220,6 +268,11 @@ fn a_seed_gives_the_same_weights_and_a_stop_changes_nothing() {
             let again = run("again", 1);
             again.go(&Quiet::default()).unwrap();
             assert!(again.weights("last") == whole.weights("last"));
+            // And with somebody who looks on.
+            let (seen, eyes) = (run("seen", 1), Eyes::default());
+            seen.go_seen(&Quiet::default(), Some(&eyes)).unwrap();
+            assert!(seen.weights("last") == whole.weights("last"), "looking on changes nothing");
+            eyes.saw_all_of(&seen);
             // A finished run has nothing more to do, and stays as it is.
             parts.go(&Quiet::default()).unwrap();
             assert!(whole.weights("last") == parts.weights("last"));

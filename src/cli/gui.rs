@@ -50,11 +50,12 @@ impl From<Draw> for Renderer {
 }
 
 pub(super) fn run(args: &Args, _: &Terminal) -> Result<Report> {
-    gui::run(args.project.clone(), args.renderer.into())?;
+    gui::run(args.project.clone(), None, args.renderer.into(), Terminal::asked_to_stop)?;
     Ok(Report::new("", json!({"project": args.project})))
 }
 
 pub(super) fn label(args: &LabelArgs, _: &Terminal) -> Result<Report> {
-    gui::run_at(Some(args.project.clone()), Some(Place::Label), args.renderer.into())?;
+    let place = Some(Place::Label);
+    gui::run(Some(args.project.clone()), place, args.renderer.into(), Terminal::asked_to_stop)?;
     Ok(Report::new("", json!({"project": args.project})))
 }

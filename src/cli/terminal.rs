@@ -34,6 +34,12 @@ impl Terminal {
         Self { quiet, json, bars: Mutex::default(), warnings: Mutex::default() }
     }
 
+    /// Whether Ctrl-C was pressed, or the system asked the program to end.
+    #[must_use]
+    pub fn asked_to_stop() -> bool {
+        STOP.load(Ordering::SeqCst)
+    }
+
     /// Whether `--json` was given.
     #[must_use]
     pub fn json(&self) -> bool {
@@ -124,6 +130,6 @@ impl Watch for Terminal {
     }
 
     fn stopped(&self) -> bool {
-        STOP.load(Ordering::SeqCst)
+        Self::asked_to_stop()
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         },
         max_minutes: args.max_minutes,
         epochs: args.epochs,
+        steps: None,
         seed: args.seed,
         resume: args.resume,
         recipe: args.recipe.clone(),

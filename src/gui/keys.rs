@@ -219,7 +219,8 @@ impl Keys {
     /// The keys in words, such as `Ctrl+K`; empty when there are none.
     #[must_use]
     pub fn words(&self, ctx: &Context, action: Action) -> String {
-        self.of(action).iter().map(|k| ctx.format_shortcut(k)).collect::<Vec<_>>().join(" or ")
+        let words = |k| ctx.format_shortcut(k).replace("Questionmark", "?");
+        self.of(action).iter().map(words).collect::<Vec<_>>().join(" or ")
     }
 
     /// What a control says under the pointer: `words`, with the key of its action.

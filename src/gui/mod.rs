@@ -19,7 +19,7 @@
 //! linked once; `tests/gui/common.rs` opens windows and waits for them.
 //!
 //! ```no_run
-//! limn::gui::run(None, limn::gui::Renderer::Auto)?;
+//! limn::gui::run(None, None, limn::gui::Renderer::Auto, || false)?;
 //! # Ok::<(), limn::Error>(())
 //! ```
 
@@ -38,5 +38,5 @@ pub mod widgets;
 mod window;
 
 pub use desk::{Contents, Desk, OpenProject, Place};
-pub use run::{Renderer, run, run_at};
+pub use run::{Renderer, run};
 pub use window::{Start, Window};

@@ -1,8 +1,8 @@
 //! The command palette, and the list of shortcuts, where they can be changed.
 
 use super::keys::{Action, Keys, Scope};
-use super::theme::Theme;
-use eframe::egui::{self, Event, Id, Key, KeyboardShortcut, Modal, RichText};
+use super::theme::{Theme, modal};
+use eframe::egui::{self, Event, Key, KeyboardShortcut, RichText};
 
 /// Finds a command by a few letters of its words.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Palette {
         if !self.open {
             return;
         }
-        let modal = Modal::new(Id::unique("palette")).show(ctx, |ui| {
+        let modal = modal(ctx, "palette", |ui| {
             ui.set_width(460.0);
             ui.heading("Commands");
             let field = ui.add(
@@ -133,7 +133,7 @@ impl Help {
                 };
             }
         }
-        let modal = Modal::new(Id::unique("shortcuts")).show(ctx, |ui| {
+        let modal = modal(ctx, "shortcuts", |ui| {
             ui.set_width(620.0);
             let theme = Theme::of(ui);
             ui.heading("Keyboard shortcuts");

@@ -109,7 +109,7 @@ struct Shared {
 struct Desk {
     wishes: Vec<Wish>,
     /// Being loaded, so that no two threads load the same.
-    busy: Vec<(PathBuf, bool)>,
+    busy: Vec<Busy>,
     decoded: Lru<Arc<Picture>>,
     budget: usize,
     done: Vec<Done>,
@@ -117,6 +117,12 @@ struct Desk {
     /// Grows when a file was forgotten, so that what was loaded before is thrown away.
     forgotten: HashMap<PathBuf, u64>,
     epoch: u64,
+}
+
+struct Busy {
+    path: PathBuf,
+    small: bool,
+    tone: Tone,
 }
 
 enum Made {
@@ -129,6 +135,12 @@ struct Done {
     path: PathBuf,
     epoch: u64,
     made: Made,
+}
+
+impl Busy {
+    fn is(&self, path: &Path, small: bool) -> bool {
+        self.path == path && self.small == small
+    }
 }
 
 impl Shared {
@@ -362,15 +374,17 @@ impl Pictures {
             *wish = Wish { path: std::mem::take(&mut wish.path), sort, pass, order, tone, max_side };
             return;
         }
-        // What lies ready for one of the next passes need not be made twice.
-        let made = desk.done.iter().any(|d| {
-            d.path == path
-                && match &d.made {
-                    Made::Full { tone: of, .. } => !small && *of == tone,
-                    Made::Small(_) => small,
-                    Made::Failed(_) => true,
-                }
-        });
+        // What is being made, or lies ready for one of the next passes, need not be made twice.
+        let under_way = desk.busy.iter().any(|b| b.is(path, small) && (small || b.tone == tone));
+        let made = under_way
+            || desk.done.iter().any(|d| {
+                d.path == path
+                    && match &d.made {
+                        Made::Full { tone: of, .. } => !small && *of == tone,
+                        Made::Small(_) => small,
+                        Made::Failed(_) => true,
+                    }
+            });
         if !made {
             desk.wishes.push(Wish { path: path.to_path_buf(), sort, pass, order, tone, max_side });
             drop(desk);
@@ -408,13 +422,14 @@ fn work(shared: &Shared, wake: &(dyn Fn() + Send + Sync)) {
                 .wishes
                 .iter()
                 .enumerate()
-                .filter(|(_, w)| !desk.busy.contains(&(w.path.clone(), w.sort == Sort::Thumbnail)))
+                .filter(|(_, w)| !desk.busy.iter().any(|b| b.is(&w.path, w.sort == Sort::Thumbnail)))
                 .max_by_key(|(_, w)| (w.pass, w.sort, std::cmp::Reverse(w.order)))
                 .map(|(at, _)| at);
             if let Some(at) = urgent {
                 let wish = desk.wishes.swap_remove(at);
                 let known = desk.decoded.get(&wish.path).map(|p| Arc::clone(p));
-                desk.busy.push((wish.path.clone(), wish.sort == Sort::Thumbnail));
+                let small = wish.sort == Sort::Thumbnail;
+                desk.busy.push(Busy { path: wish.path.clone(), small, tone: wish.tone });
                 break (wish, known, desk.epoch);
             }
             desk = shared.more.wait(desk).unwrap_or_else(PoisonError::into_inner);
@@ -436,7 +451,7 @@ fn work(shared: &Shared, wake: &(dyn Fn() + Send + Sync)) {
             Err(words) => Made::Failed(words.clone()),
         };
         let mut desk = shared.desk();
-        desk.busy.retain(|(path, s)| !(path == &wish.path && *s == small));
+        desk.busy.retain(|b| !b.is(&wish.path, small));
         let current = desk.forgotten.get(&wish.path).is_none_or(|e| *e <= epoch);
         if let Ok(picture) = loaded
             && fresh
@@ -570,7 +585,8 @@ mod tests {
         let mut pictures = Pictures::new(Arc::new(|| {}));
         // Both threads are held up, so that the wishes stay on the desk.
         let desk = pictures.shared.clone();
-        desk.desk().busy = paths.iter().map(|p| (p.clone(), false)).collect();
+        let tone = Tone { brightness: 1.0, contrast: 0.0 };
+        desk.desk().busy = paths.iter().map(|p| Busy { path: p.clone(), small: false, tone }).collect();
         let pass = |pictures: &mut Pictures, path: &Path| {
             let mut out = ctx.run_ui(RawInput::default(), |ui| {
                 pictures.begin_pass(ui.ctx());

@@ -6,6 +6,7 @@ use super::window::{Start, Window};
 use crate::error::{Error, Kind, Result};
 use eframe::egui;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What draws the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,25 +19,23 @@ pub enum Renderer {
     OpenGl,
 }
 
-/// Opens the window and comes back when it is closed.
+/// Opens the window, on a project or on the start screen, and comes back when it is closed: by its user, or because
+/// `stopped`, which is asked a few times a second, says so.
 ///
 /// # Errors
 /// [`Kind::Device`] when there is no display, or no renderer starts; the mend names what is missing.
-pub fn run(project: Option<PathBuf>, renderer: Renderer) -> Result<()> {
-    run_at(project, None, renderer)
-}
-
-/// Like [`run`], beginning in a view of the project.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_at(project: Option<PathBuf>, place: Option<Place>, renderer: Renderer) -> Result<()> {
+pub fn run(
+    project: Option<PathBuf>,
+    place: Option<Place>,
+    renderer: Renderer,
+    stopped: fn() -> bool,
+) -> Result<()> {
     display_is_there()?;
     let path = prefs::path();
     let (prefs, told) = path.as_ref().map_or_else(|| (Prefs::default(), Vec::new()), |p| Prefs::read(p));
     let start = Start { project, place, prefs, told, prefs_path: path };
     let first = if renderer == Renderer::OpenGl { eframe::Renderer::Glow } else { eframe::Renderer::Wgpu };
-    let Err(reason) = open(first, start) else { return Ok(()) };
+    let Err(reason) = open(first, start, stopped) else { return Ok(()) };
     if renderer == Renderer::Auto {
         tracing::warn!("wgpu does not start ({reason}); trying OpenGL");
         // A program can open only one event loop, so the second try is a second program.
@@ -54,7 +53,7 @@ pub fn run_at(project: Option<PathBuf>, place: Option<Place>, renderer: Renderer
     ))
 }
 
-fn open(renderer: eframe::Renderer, start: Start) -> std::result::Result<(), String> {
+fn open(renderer: eframe::Renderer, start: Start, stopped: fn() -> bool) -> std::result::Result<(), String> {
     let options = eframe::NativeOptions {
         renderer,
         viewport: egui::ViewportBuilder::default()
@@ -67,7 +66,14 @@ fn open(renderer: eframe::Renderer, start: Start) -> std::result::Result<(), Str
     };
     // Window libraries panic where a system library is missing; that is an answer too.
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        eframe::run_native("limn", options, Box::new(|cc| Ok(Box::new(Window::new(&cc.egui_ctx, start)))))
+        eframe::run_native(
+            "limn",
+            options,
+            Box::new(|cc| {
+                close_when(stopped, cc.egui_ctx.clone());
+                Ok(Box::new(Window::new(&cc.egui_ctx, start)))
+            }),
+        )
     }));
     match opened {
         Ok(result) => result.map_err(|e| e.to_string()),
@@ -77,6 +83,17 @@ fn open(renderer: eframe::Renderer, start: Start) -> std::result::Result<(), Str
             .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
             .unwrap_or_else(|| "the window library broke off".into())),
     }
+}
+
+/// Closes the window as its user would, once `stopped` says so.
+fn close_when(stopped: fn() -> bool, ctx: egui::Context) {
+    std::thread::spawn(move || {
+        while !stopped() {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+        ctx.request_repaint();
+    });
 }
 
 /// Starts this program once more with OpenGL; whether it ended well, `None` when it could not be started.
@@ -106,6 +123,24 @@ fn display_is_there() -> Result<()> {
 impl eframe::App for Window {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         Self::ui(self, ui);
+    }
+
+    /// Window systems that count in whole pixels name a pixel by its upper left corner; what is meant is its middle,
+    /// and half a pixel is worth having when a label is placed.
+    fn raw_input_hook(&mut self, ctx: &egui::Context, input: &mut egui::RawInput) {
+        let scale = ctx.pixels_per_point();
+        let middle = |pos: &mut egui::Pos2| {
+            let whole = |v: f32| (v * scale - (v * scale).round()).abs() < 1e-3;
+            if whole(pos.x) && whole(pos.y) {
+                *pos += egui::Vec2::splat(0.5 / scale);
+            }
+        };
+        for event in &mut input.events {
+            match event {
+                egui::Event::PointerMoved(pos) | egui::Event::PointerButton { pos, .. } => middle(pos),
+                _ => {}
+            }
+        }
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {

@@ -186,6 +186,16 @@ pub fn card(ui: &egui::Ui) -> egui::Frame {
         .inner_margin(Margin::same(14))
 }
 
+/// A dialog in front of everything, with room around what it says.
+pub fn modal<T>(
+    ctx: &Context,
+    name: &str,
+    content: impl FnOnce(&mut egui::Ui) -> T,
+) -> egui::ModalResponse<T> {
+    let frame = egui::Frame::popup(&ctx.global_style()).inner_margin(Margin::same(18));
+    egui::Modal::new(egui::Id::unique(name)).frame(frame).show(ctx, content)
+}
+
 /// The button that goes on, of which a screen has one.
 pub fn primary(ui: &mut egui::Ui, words: &str) -> egui::Response {
     let theme = Theme::of(ui);

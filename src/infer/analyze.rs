@@ -1,4 +1,5 @@
 use super::engine::Engine;
+use super::stages::{Clock, Limit, Seen, Stages};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::formats::{dlc_h5, dlc_tracks_csv};
@@ -49,23 +50,25 @@ pub struct Analysis {
     pub device: String,
     /// It was finished before with the same model and video, and left as it is.
     pub skipped: bool,
+    /// Which stage took how much of the time; `None` when nothing was computed.
+    pub stages: Option<Stages>,
 }
 
 /// Written beside the tracks: what made them.
 #[derive(Debug, Serialize, Deserialize)]
-struct Meta {
+pub(super) struct Meta {
     schema: u32,
     program: String,
-    scorer: String,
+    pub(super) scorer: String,
     model: String,
-    video: String,
+    pub(super) video: String,
     video_bytes: u64,
-    frames: usize,
-    missing: usize,
-    fps_of_video: f64,
+    pub(super) frames: usize,
+    pub(super) missing: usize,
+    pub(super) fps_of_video: f64,
     width: usize,
     height: usize,
-    device: String,
+    pub(super) device: String,
 }
 
 /// One video to tracks: CSV and HDF5 in DeepLabCut's layout, named `<video stem><scorer>`, the frames' times, and a
@@ -77,6 +80,21 @@ struct Meta {
 /// # Errors
 /// When the video cannot be read, the folder cannot be written, or somebody asked to stop ([`Kind::Cancelled`]).
 pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Watch) -> Result<Analysis> {
+    analyze_seen(engine, video, request, watch, &|_| ())
+}
+
+/// As [`analyze`], telling `seen` about twice a second how far it is and what limits it. Called from the computing
+/// thread: answer at once.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn analyze_seen(
+    engine: &Engine,
+    video: &Path,
+    request: &Request,
+    watch: &dyn Watch,
+    seen: &dyn Fn(&Seen),
+) -> Result<Analysis> {
     let index = Arc::new(Index::open(video, watch)?);
     let out = request.out.clone().unwrap_or_else(|| files::folder_of(video));
     files::make_folder(&out)?;
@@ -91,6 +109,7 @@ pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Wat
         times: path("_times.csv"),
         device: engine.device().to_owned(),
         skipped: false,
+        stages: None,
     };
     let mut meta = Meta {
         schema: 1,
@@ -120,7 +139,8 @@ pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Wat
     }
     files::must_be_writable(&out)?; // better heard now than after hours
     let clock = Instant::now();
-    let (tracks, missing) = track(engine, &index, request, watch)?;
+    let (tracks, missing, stages) = track(engine, &index, request, watch, seen)?;
+    done.stages = Some(stages);
     meta.missing = missing.len();
     done.missing = missing.len();
     let text = serde_yaml::to_string(&meta)
@@ -173,18 +193,27 @@ fn track(
     index: &Arc<Index>,
     request: &Request,
     watch: &dyn Watch,
-) -> Result<(Tracks, Vec<usize>)> {
+    seen: &dyn Fn(&Seen),
+) -> Result<(Tracks, Vec<usize>, Stages)> {
     let size = request.batch.unwrap_or_else(|| good_batch(index.width(), index.height())).max(1);
     let mut tracks = Tracks::new(engine.card().skeleton(), index.len());
     let mut missing = Vec::new();
     let name = index.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     watch.begin(&format!("analyze {name}"), Some(index.len() as u64));
     watch.status(engine.device());
+    let clock = Clock::new(index.len());
     let result = std::thread::scope(|scope| {
         let (send, receive) = sync_channel(AHEAD);
         let index = Arc::clone(index);
-        let decoder = scope.spawn(move || decode(index, size, &send));
-        let result = consume(engine, &name, &receive, &mut tracks, &mut missing, watch);
+        let waits = &clock;
+        let decoder = scope.spawn(move || decode(index, size, &send, waits));
+        let mut tell = |now: Seen| {
+            let by = if now.stages.limit == Limit::Decoding { "decoding" } else { "computing" };
+            watch.status(&format!("{}, limited by {by}", engine.device()));
+            seen(&now);
+        };
+        let result =
+            consume(engine, &name, &receive, (&mut tracks, &mut missing), (&clock, &mut tell), watch);
         drop(receive); // lets the decoder end when we stop early
         let decoded = decoder
             .join()
@@ -199,10 +228,10 @@ fn track(
             missing.len()
         ));
     }
-    Ok((tracks, missing))
+    Ok((tracks, missing, clock.stages()))
 }
 
-fn decode(index: Arc<Index>, size: usize, send: &SyncSender<Batch>) -> Result<()> {
+fn decode(index: Arc<Index>, size: usize, send: &SyncSender<Batch>, clock: &Clock) -> Result<()> {
     let (w, h) = (index.width(), index.height());
     let mut reader = Reader::with_index(index)?;
     let mut batch = Batch::default();
@@ -215,12 +244,15 @@ fn decode(index: Arc<Index>, size: usize, send: &SyncSender<Batch>) -> Result<()
             }
             Some(reason) => batch.missing.push((step.frame, reason)),
         }
-        if batch.numbers.len() + batch.missing.len() >= size && send.send(std::mem::take(&mut batch)).is_err()
-        {
-            return Ok(()); // nobody wants more
+        if batch.numbers.len() + batch.missing.len() >= size {
+            let full = std::mem::take(&mut batch);
+            if clock.decoder_waits(|| send.send(full)).is_err() {
+                return Ok(()); // nobody wants more
+            }
         }
     }
-    let _ = send.send(batch);
+    let _ = clock.decoder_waits(|| send.send(batch));
+    clock.decoded();
     Ok(())
 }
 
@@ -228,11 +260,12 @@ fn consume(
     engine: &Engine,
     name: &str,
     receive: &Receiver<Batch>,
-    tracks: &mut Tracks,
-    missing: &mut Vec<usize>,
+    (tracks, missing): (&mut Tracks, &mut Vec<usize>),
+    (clock, tell): (&Clock, &mut dyn FnMut(Seen)),
     watch: &dyn Watch,
 ) -> Result<()> {
-    for batch in receive {
+    while let Ok(batch) = clock.network_waits(|| receive.recv()) {
+        let frames = batch.numbers.len() + batch.missing.len();
         watch.check()?;
         for (frame, reason) in batch.missing {
             if missing.len() < NAMED {
@@ -242,6 +275,7 @@ fn consume(
             watch.advance(1);
         }
         if batch.pictures.is_empty() {
+            clock.advance(frames).map(&mut *tell);
             continue;
         }
         let pictures: Vec<&Picture> = batch.pictures.iter().collect();
@@ -254,6 +288,7 @@ fn consume(
             }
         }
         watch.advance(batch.numbers.len() as u64);
+        clock.advance(frames).map(&mut *tell);
     }
     Ok(())
 }

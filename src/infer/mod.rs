@@ -19,4 +19,12 @@ pub use engine::Engine;
 #[cfg(all(feature = "video", feature = "hdf5"))]
 mod analyze;
 #[cfg(all(feature = "video", feature = "hdf5"))]
-pub use analyze::{Analysis, Request, analyze, result_path, tracks_of};
+mod results;
+#[cfg(all(feature = "video", feature = "hdf5"))]
+mod stages;
+#[cfg(all(feature = "video", feature = "hdf5"))]
+pub use analyze::{Analysis, Request, analyze, analyze_seen, result_path, tracks_of};
+#[cfg(all(feature = "video", feature = "hdf5"))]
+pub use results::{Loaded, ResultFacts, load, results, results_in};
+#[cfg(all(feature = "video", feature = "hdf5"))]
+pub use stages::{Limit, Seen, Stages};

@@ -67,7 +67,8 @@ pub(super) struct Opened {
     pub read_only: Option<String>,
 }
 
-struct Keeper {
+struct Keeper<'c> {
+    commands: &'c Receiver<Command>,
     project: Project,
     store: Option<LabelStore>,
     history: Option<History>,
@@ -100,6 +101,7 @@ pub(super) fn run(
     wake: &Wake,
 ) -> Result<()> {
     let mut keeper = Keeper {
+        commands,
         project,
         store: None,
         history: None,
@@ -141,7 +143,7 @@ fn only_to_look(e: &Error) -> bool {
     matches!(e.kind(), Kind::Exists | Kind::Io)
 }
 
-impl Keeper {
+impl Keeper<'_> {
     fn answer(&mut self, answer: Answer) {
         // The window may have gone; everything is still done to the end.
         let _ = self.answers.send(answer);
@@ -188,7 +190,7 @@ impl Keeper {
             self.tell(Severity::Warning, text);
         }
         self.history = Some(history);
-        if store.needs_flush() {
+        if !store.to_flush().is_empty() {
             self.dirty = Some((Instant::now(), Instant::now()));
         }
         self.answer(Answer::Opened(Box::new(Opened {
@@ -366,10 +368,23 @@ impl Keeper {
     }
 
     fn flush(&mut self) {
-        let Some(store) = &mut self.store else { return };
+        let due = self.store.as_ref().map(LabelStore::to_flush).unwrap_or_default();
         let watch = Quiet::default();
-        let written = store.flush(&watch);
-        let more = store.needs_flush();
+        let mut written = Ok(0);
+        for video in due {
+            let Some(store) = &mut self.store else { return };
+            match (store.flush_folder(&video, &watch), &mut written) {
+                (Ok(()), Ok(folders)) => *folders += 1,
+                (Err(e), Ok(_)) => written = Err(e),
+                (_, Err(_)) => {}
+            }
+            // Edits made meanwhile must not wait until all folders are done.
+            self.todo.extend(self.commands.try_iter());
+            if self.retry_journal.is_none() && matches!(self.todo.front(), Some(Command::Edit { .. })) {
+                self.journal();
+            }
+        }
+        let more = self.store.as_ref().is_some_and(|s| !s.to_flush().is_empty());
         watch.warnings().into_iter().for_each(|text| self.tell(Severity::Warning, text));
         self.remember();
         if let Some(Err(e)) = self.history.as_ref().map(History::sync)

@@ -304,7 +304,7 @@ fn undo_never_sets_what_it_does_not_know() {
     assert_eq!(s.undo().unwrap().what, "place");
     assert!(has(&s.poll(), "changed by something else"));
     assert_eq!(s.mark(&key(3), 0), Mark::At(at(77.0)));
-    assert!(s.undo().is_some());
+    assert_eq!(s.undo().unwrap().keys, [key(1)], "the lost step stays lost");
     assert_eq!(s.mark(&key(1), 0), Mark::At(at(1.0)));
     s.close().unwrap();
     assert_eq!(on_disk(&p).mark(&key(3), 0), Mark::At(at(77.0)));

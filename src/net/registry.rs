@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 pub struct Entry {
     /// Its name in limn and DeepLabCut, such as `resnet_50`.
     pub net: String,
+    /// What it is good for, in a few words.
+    pub about: String,
     /// The name of its weight file.
     pub file: String,
     /// Where the file can be downloaded.
@@ -73,6 +75,7 @@ mod tests {
             assert_eq!(net.maps(), expected, "{}", e.net);
             assert_eq!(params.learnt_numbers(), e.parameters, "{}", e.net);
             assert!(e.url.is_some() != e.package.is_some(), "{}", e.net);
+            assert!(!e.about.is_empty());
             assert!(e.file.contains(&e.sha256[..8]), "{}", e.net);
         }
         assert!(Entry::find("resnet_51").unwrap_err().how_to_mend().unwrap().contains("resnet_50"));

@@ -13,10 +13,12 @@
 //! ```
 
 mod labels;
+mod pyramid;
 mod skeleton;
 mod tracks;
 
 pub use labels::{FrameKey, LabeledFrame, Labels};
+pub use pyramid::{Pyramid, Quantity, TrackPyramids};
 pub use skeleton::{PointName, Skeleton};
 pub use tracks::Tracks;
 

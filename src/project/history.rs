@@ -4,7 +4,8 @@
 //! [{"video":"m1","image":"img01.png","bodypart":"snout","before":null,"after":[10.5,20.25]}]}`, with `individual` in a
 //! project of several animals; a value is a place, `"not visible"`, or null. `{"op":"undo","id":12}` and
 //! `{"op":"redo","id":12}` say what became of it; `{"op":"rename","from":..,"to":..}` and `{"op":"remove","bodypart":..}`
-//! that earlier lines speak of body parts by other names.
+//! that earlier lines speak of body parts by other names; `{"op":"lost","count":2}` that so many entries before it never
+//! came to be.
 //!
 //! Lines are written before the edits they belong to, and not synced. So after a crash the last of them may be of edits
 //! that never came to be; [`History::open`] knows them by the labels, and passes over them.
@@ -74,11 +75,28 @@ struct PointLine {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 enum Op {
-    Step { id: u64, what: String, points: Vec<PointLine> },
-    Undo { id: u64 },
-    Redo { id: u64 },
-    Rename { from: String, to: String },
-    Remove { bodypart: String },
+    Step {
+        id: u64,
+        what: String,
+        points: Vec<PointLine>,
+    },
+    Undo {
+        id: u64,
+    },
+    Redo {
+        id: u64,
+    },
+    /// So many entries before this one never came to be.
+    Lost {
+        count: usize,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Remove {
+        bodypart: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,6 +133,8 @@ pub(crate) struct Past {
     pub next_id: u64,
     /// What to tell the person.
     pub notices: Vec<String>,
+    /// How many of the last entries never came to be.
+    lost: usize,
 }
 
 /// The file, to add to.
@@ -141,7 +161,12 @@ impl History {
                 ..Past::default()
             },
         };
-        (Self { path }, past)
+        let history = Self { path };
+        if past.lost > 0 {
+            // Else they would come back once there are newer ones. When this fails they are only skipped by undo.
+            let _ = history.write([Op::Lost { count: past.lost }], false);
+        }
+        (history, past)
     }
 
     fn read(path: &Path, present: &Marks) -> Result<Past> {
@@ -260,21 +285,25 @@ fn replay(lines: Vec<Line>, present: &Marks) -> Past {
             after: mark(p.after),
         })
     };
-    let mut entries: Vec<Entry> = ops
-        .into_iter()
-        .filter_map(|op| match op {
+    let mut entries: Vec<Entry> = Vec::with_capacity(ops.len());
+    for op in ops {
+        match op {
             Op::Step { id, what, points } => {
-                let points: Vec<Change> = points.into_iter().filter_map(resolve).collect();
-                (!points.is_empty()).then_some(Entry::Done(Step { id, what, points }))
+                let points = points.into_iter().filter_map(resolve).collect();
+                entries.push(Entry::Done(Step { id, what, points }));
             }
-            Op::Undo { id } => Some(Entry::Undone(id)),
-            Op::Redo { id } => Some(Entry::Redone(id)),
-            Op::Rename { .. } | Op::Remove { .. } => None,
-        })
-        .collect();
-    entries.truncate(entries.len() - lost(&entries, present));
+            Op::Undo { id } => entries.push(Entry::Undone(id)),
+            Op::Redo { id } => entries.push(Entry::Redone(id)),
+            Op::Lost { count } => entries.truncate(entries.len().saturating_sub(count)),
+            Op::Rename { .. } | Op::Remove { .. } => {}
+        }
+    }
+    past.lost = lost(&entries, present);
+    entries.truncate(entries.len() - past.lost);
     for entry in entries {
         match entry {
+            // All its body parts are gone.
+            Entry::Done(step) if step.points.is_empty() => {}
             Entry::Done(step) => {
                 past.done.push(step);
                 past.undone.clear();
@@ -320,17 +349,97 @@ fn lost(entries: &[Entry], present: &Marks) -> usize {
     };
     // Of the points that the left-out entries touch, what they were before the first of them.
     let mut was: HashMap<(FrameKey, usize), Mark> = HashMap::new();
+    let still_so = |was: &HashMap<_, Mark>| {
+        was.iter().all(|((k, p), m): (&(FrameKey, usize), _)| m.same(present.get(k, *p)))
+    };
     for (n, entry) in tail.iter().rev().enumerate() {
         let done = did(entry);
         let came_to_be = done.iter().all(|(k, p, _, is)| {
             let now = was.get(&(k.clone(), *p)).copied().unwrap_or_else(|| present.get(k, *p));
             is.same(now)
         });
-        if came_to_be && was.iter().all(|((k, p), m)| m.same(present.get(k, *p))) {
+        if came_to_be && still_so(&was) {
             return n;
         }
         was.extend(done.into_iter().map(|(k, p, was, _)| ((k, p), was)));
     }
-    let all_before = was.iter().all(|((k, p), m)| m.same(present.get(k, *p)));
-    if all_before && entries.len() <= MOST_LOST { tail.len() } else { 0 }
+    // All of them, when these are all there are; else somebody changed the labels since, and nothing is known.
+    if entries.len() <= MOST_LOST && still_so(&was) { tail.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pose::{Labels, Skeleton};
+
+    fn marks(parts: &[&str]) -> Marks {
+        Marks::new(Labels::new("Ada", Skeleton::single(parts.iter().copied())))
+    }
+
+    fn change(marks: &mut Marks, point: usize, x: f64) -> Change {
+        let key = FrameKey::new("m1", "img1.png");
+        let (before, after) = (marks.get(&key, point), Mark::At(Keypoint::new(x, 0.1 + 0.2)));
+        marks.put(&key, point, after);
+        Change { key, point, before, after }
+    }
+
+    #[test]
+    fn steps_come_back_by_todays_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = History { path: dir.path().join("h.jsonl") };
+        let mut old = marks(&["hand", "elbow", "nose"]);
+        let steps: Vec<Step> = [(0, 1.0), (1, 2.0), (0, 3.0), (2, 4.0)]
+            .iter()
+            .zip(1..)
+            .map(|(&(point, x), id)| Step {
+                id,
+                what: format!("{id}"),
+                points: vec![change(&mut old, point, x)],
+            })
+            .collect();
+        let entries: Vec<Entry> = steps.iter().cloned().map(Entry::Done).collect();
+        history.append(&entries, &old).unwrap();
+        let past = History::read(&history.path, &old).unwrap();
+        assert_eq!((&past.done, past.next_id), (&steps, 5), "exactly");
+        history.append(&[Entry::Undone(4), Entry::Undone(3), Entry::Redone(3)], &old).unwrap();
+        let op = |from: &str, to: &str| Op::Rename { from: from.into(), to: to.into() };
+        history
+            .write([op("hand", "x"), Op::Remove { bodypart: "elbow".into() }, op("x", "elbow")], true)
+            .unwrap();
+        let mut new = marks(&["nose", "elbow"]);
+        change(&mut new, 1, 3.0);
+        let past = History::read(&history.path, &new).unwrap();
+        let ids = |steps: &[Step]| steps.iter().map(|s| (s.id, s.points[0].point)).collect::<Vec<_>>();
+        assert_eq!((ids(&past.done), ids(&past.undone)), (vec![(1, 1), (3, 1)], vec![(4, 0)]));
+    }
+
+    /// However many of the last entries never came to be, exactly these are passed over.
+    #[test]
+    fn entries_without_their_edits_are_passed_over() {
+        for kept in 0..8 {
+            let dir = tempfile::tempdir().unwrap();
+            let history = History { path: dir.path().join("h.jsonl") };
+            let (mut now, mut after) = (marks(&["hand", "elbow"]), marks(&["hand", "elbow"]));
+            let mut steps: Vec<Step> = Vec::new();
+            for n in 0..8_u32 {
+                let entry = if n == 3 {
+                    let step = &steps[steps.len() - 1];
+                    now.put(&step.points[0].key, step.points[0].point, step.points[0].before);
+                    Entry::Undone(step.id)
+                } else {
+                    let (point, id) = ((n % 2) as usize, u64::from(n) + 1);
+                    let points = vec![change(&mut now, point, f64::from(n))];
+                    steps.push(Step { id, what: String::new(), points });
+                    Entry::Done(steps[steps.len() - 1].clone())
+                };
+                history.append(&[entry], &now).unwrap();
+                if n < kept {
+                    after = now.clone();
+                }
+            }
+            let past = History::read(&history.path, &after).unwrap();
+            let undone = u32::from(kept > 3); // the fourth entry
+            assert_eq!(past.done.len(), (kept - 2 * undone) as usize, "{kept} kept");
+        }
+    }
 }

@@ -297,12 +297,8 @@ impl LabelStore {
     pub fn flush(&mut self, watch: &dyn Watch) -> Result<usize> {
         let mut written = 0;
         let mut failed = None;
-        for (video, folder) in &mut self.folders {
-            if (folder.journal.edits == 0 && !folder.dirty) || !folder.dispute.is_settled() {
-                continue;
-            }
-            let rows = self.marks.rows_of(video);
-            match folder.save(rows, &self.project, watch) {
+        for video in self.to_flush() {
+            match self.flush_folder(&video, watch) {
                 Ok(()) => written += 1,
                 Err(e) => failed = failed.or(Some(e)),
             }
@@ -310,9 +306,16 @@ impl LabelStore {
         failed.map_or(Ok(written), Err)
     }
 
-    /// Whether there is something to write.
-    pub(crate) fn needs_flush(&self) -> bool {
-        self.folders.values().any(|f| (f.journal.edits > 0 || f.dirty) && f.dispute.is_settled())
+    /// The folders with something to write that may be written.
+    pub(crate) fn to_flush(&self) -> Vec<String> {
+        let due = |f: &Folder| (f.journal.edits > 0 || f.dirty) && f.dispute.is_settled();
+        self.folders.iter().filter(|(_, f)| due(f)).map(|(video, _)| video.clone()).collect()
+    }
+
+    /// As [`LabelStore::flush`], one folder alone.
+    pub(crate) fn flush_folder(&mut self, video: &str, watch: &dyn Watch) -> Result<()> {
+        let rows = self.marks.rows_of(video);
+        self.folders.get_mut(video).map_or(Ok(()), |folder| folder.save(rows, &self.project, watch))
     }
 
     /// The state of all label files and journals, to see whether somebody wrote.

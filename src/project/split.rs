@@ -209,13 +209,35 @@ impl Splits {
             splits.shuffles[i] = split.clone();
         }
         splits.shuffles.sort_by_key(|s| s.shuffle);
-        let known = |f: &f64| (f - request.train_fraction).abs() < 1e-9;
-        if !project.config.training_fraction.iter().any(known) {
-            project.config.training_fraction.push(request.train_fraction);
-        }
-        splits.write(project)?;
-        project.config.save()?;
+        splits.store(project, request.train_fraction)?;
         Ok(new)
+    }
+
+    /// Draws one shuffle more, beside those that are there and with the next number, and stores it: after new pictures
+    /// were labelled, or to try other ones. `request.shuffles` has no meaning here.
+    ///
+    /// # Errors
+    /// As [`Splits::draw`].
+    pub fn draw_next(project: &mut Project, labels: &Labels, request: &SplitRequest) -> Result<Split> {
+        let mut splits = Self::read(project)?;
+        let shuffles = splits.shuffles.iter().map(|s| s.shuffle).max().unwrap_or(0).saturating_add(1);
+        let request = SplitRequest { shuffles, ..request.clone() };
+        let mut new = drawn(labels, &request).map_err(|e| e.at(project.root().display()))?;
+        let Some(split) = new.pop() else {
+            return Err(Error::new(Kind::Usage, "no shuffle was drawn"));
+        };
+        splits.shuffles.push(split.clone());
+        splits.store(project, request.train_fraction)?;
+        Ok(split)
+    }
+
+    fn store(&self, project: &mut Project, train_fraction: f64) -> Result<()> {
+        let known = |f: &f64| (f - train_fraction).abs() < 1e-9;
+        if !project.config.training_fraction.iter().any(known) {
+            project.config.training_fraction.push(train_fraction);
+        }
+        self.write(project)?;
+        project.config.save()
     }
 
     /// The split of one shuffle, as far as its pictures are still labelled.

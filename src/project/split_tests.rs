@@ -61,6 +61,22 @@ fn a_trained_shuffle_is_not_replaced() {
 }
 
 #[test]
+fn one_more_shuffle_stands_beside_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut p = project(dir.path());
+    let old = Splits::draw(&mut p, &labels(&[("a", 10)]), &ASK).unwrap();
+    std::fs::create_dir_all(p.models_folder(0.8, 2).join("snapshot")).unwrap();
+    let more = labels(&[("a", 10), ("b", 10)]);
+    let new = Splits::draw_next(&mut p, &more, &SplitRequest { train_fraction: 0.9, ..ASK }).unwrap();
+    assert_eq!((new.shuffle, new.train.len(), new.test.len()), (3, 18, 2));
+    let all = Splits::read(&p).unwrap().shuffles;
+    assert_eq!(all[..2], old);
+    assert_eq!(all[2], new);
+    assert_eq!(p.config.training_fraction, [0.95, 0.8, 0.9]);
+    assert!(Splits::draw_next(&mut p, &labels(&[]), &ASK).is_err());
+}
+
+#[test]
 fn labels_that_came_and_went() {
     let dir = tempfile::tempdir().unwrap();
     let mut p = project(dir.path());

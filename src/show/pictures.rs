@@ -81,7 +81,7 @@ pub fn evaluation_pictures(
     Ok(folder)
 }
 
-/// Loss and test error over the steps, as `learning-curve.png` beside the log of a training.
+/// Loss, test and training error over the steps, as `learning-curve.png` beside the log of a training.
 ///
 /// # Errors
 /// When the folder's checkpoint cannot be read or the picture not be written.
@@ -95,7 +95,7 @@ pub fn learning_curve(folder: &Path) -> Result<()> {
         .map(|r| plot::Progress {
             step: r.step as f64,
             loss: Some(r.loss).filter(|l| l.is_finite()),
-            train_px: None,
+            train_px: r.train_px,
             test_px: r.test_px,
         })
         .collect();

@@ -78,6 +78,9 @@ pub struct Row {
     pub offset_loss: f64,
     /// Mean error on the test frames in pixels, where it was measured.
     pub test_px: Option<f64>,
+    /// Mean error on a few training frames in pixels, where it was measured.
+    #[serde(default)]
+    pub train_px: Option<f64>,
     /// Crops per second since the last row, evaluation apart.
     pub images_per_s: f64,
     /// Seconds of training.
@@ -160,19 +163,20 @@ impl State {
     #[must_use]
     pub fn log_csv(&self) -> String {
         let mut text = String::from(
-            "step,epoch,learning_rate,loss,heatmap_loss,offset_loss,test_error_px,images_per_s,seconds\n",
+            "step,epoch,learning_rate,loss,heatmap_loss,offset_loss,test_error_px,train_error_px,images_per_s,seconds\n",
         );
         for r in &self.log {
-            let test = r.test_px.map(|t| format!("{t:.4}")).unwrap_or_default();
+            let px = |e: Option<f64>| e.map(|e| format!("{e:.4}")).unwrap_or_default();
             text.push_str(&format!(
-                "{},{},{:.3e},{:.5},{:.5},{:.5},{},{:.2},{:.1}\n",
+                "{},{},{:.3e},{:.5},{:.5},{:.5},{},{},{:.2},{:.1}\n",
                 r.step,
                 r.epoch,
                 r.rate,
                 r.loss,
                 r.heatmap_loss,
                 r.offset_loss,
-                test,
+                px(r.test_px),
+                px(r.train_px),
                 r.images_per_s,
                 r.seconds
             ));

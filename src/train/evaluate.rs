@@ -40,8 +40,22 @@ impl Judged {
 /// # Errors
 /// When a picture is gone or memory is short.
 pub fn judge(predictor: &Predictor, data: &Dataset, watch: &dyn Watch) -> Result<Vec<Judged>> {
-    let mut judged = Vec::with_capacity(data.len());
-    for (i, example) in data.examples().iter().enumerate() {
+    judge_some(predictor, data, &(0..data.len()).collect::<Vec<_>>(), watch)
+}
+
+/// As [`judge`], of the examples with these indices alone; an index beyond the end is left out.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_some(
+    predictor: &Predictor,
+    data: &Dataset,
+    which: &[usize],
+    watch: &dyn Watch,
+) -> Result<Vec<Judged>> {
+    let mut judged = Vec::with_capacity(which.len());
+    for &i in which {
+        let Some(example) = data.examples().get(i) else { continue };
         watch.check()?;
         let picture = data.picture(i)?;
         let peaks = predictor.predict(&[&picture])?;
@@ -78,6 +92,13 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The mean error alone, in pixels.
+    #[must_use]
+    pub fn mean(judged: &[Judged]) -> Option<f64> {
+        let errors: Vec<f64> = judged.iter().flat_map(|j| j.errors().map(|(_, e, _)| e)).collect();
+        mean(&errors)
+    }
+
     /// Sums up judged pictures; `cutoffs` holds one for each point of the skeleton, `point` restricts it to one of them.
     #[must_use]
     pub fn of(judged: &[Judged], cutoffs: &[f64], point: Option<usize>) -> Self {

@@ -14,6 +14,7 @@
 use super::checkpoint::State;
 use super::dataset::{Dataset, Example};
 use super::evaluate::{Judged, Report, judge};
+use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
 use crate::error::{Error, Kind, Result};
@@ -55,6 +56,8 @@ pub struct Options {
     pub max_minutes: Option<f64>,
     /// Passes through the training frames, instead of the recipe's steps.
     pub epochs: Option<u64>,
+    /// Gradient steps, instead of the recipe's; `epochs` comes before it.
+    pub steps: Option<u64>,
     /// Seed of everything random.
     pub seed: u64,
     /// Go on from the last checkpoint.
@@ -73,6 +76,7 @@ impl Default for Options {
             start: Start::default(),
             max_minutes: None,
             epochs: None,
+            steps: None,
             seed: 0,
             resume: false,
             recipe: None,
@@ -93,6 +97,8 @@ pub struct Trained {
     pub start: String,
     /// The folder with snapshots, checkpoint and log.
     pub folder: PathBuf,
+    /// What the result means, in plain sentences; `None` when a run that was finished before had nothing to do.
+    pub verdict: Option<String>,
 }
 
 /// Trains the network of a shuffle. A project without any split gets one first.
@@ -100,6 +106,19 @@ pub struct Trained {
 /// # Errors
 /// When labels, split, weights or device are missing or unusable, or training is stopped or diverges.
 pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Result<Trained> {
+    train_seen(project, options, watch, None)
+}
+
+/// As [`train`], while somebody looks on: what is learnt is the same.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_seen(
+    project: &mut Project,
+    options: &Options,
+    watch: &dyn Watch,
+    observer: Option<&dyn Observer>,
+) -> Result<Trained> {
     // What can be refused at once is, before a split is drawn or a folder made.
     // limn's own wish comes before the one DeepLabCut shares.
     let net_name = options
@@ -152,7 +171,7 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
     let plan = Plan {
         folder: folder.clone(),
         seed: options.seed,
-        steps: options.epochs.map(|e| e.max(1).saturating_mul(per_epoch)),
+        steps: options.epochs.map(|e| e.max(1).saturating_mul(per_epoch)).or(options.steps.map(|s| s.max(1))),
         max_minutes: options.max_minutes,
         resume: options.resume,
         precision,
@@ -178,9 +197,33 @@ pub fn train(project: &mut Project, options: &Options, watch: &dyn Watch) -> Res
     };
     let pairs = point_pairs(&skeleton, &project.mirror_pairs()?);
     let naming = |uid: &str| project.scorer_of_model(&net_name, options.shuffle, uid);
-    let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?;
+    let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?.seen_by(observer);
+    if let Some(observer) = observer {
+        observer.began(&BeganSeen {
+            net: net_name.clone(),
+            device: words.clone(),
+            precision,
+            start: start.clone(),
+            train_frames: train_set.len(),
+            test_frames: test_set.as_ref().map_or(0, Dataset::len),
+            total_steps: trainer.state().total_steps,
+            batch: recipe.batch,
+            side,
+            skeleton,
+            folder: folder.clone(),
+            resumed: options.resume,
+            log: trainer.state().log.clone(),
+        });
+    }
     let outcome = trainer.run(&train_set, test_set.as_ref(), &pairs, watch)?;
-    Ok(Trained { outcome, net: net_name, device: format!("{words}, {precision}"), start, folder })
+    let frame = frame_size(test_set.as_ref().unwrap_or(&train_set));
+    let verdict = outcome.report.as_ref().map(|report| super::verdict(report, frame));
+    Ok(Trained { outcome, net: net_name, device: format!("{words}, {precision}"), start, folder, verdict })
+}
+
+/// The size of the pictures, width by height, as the first of them has it.
+fn frame_size(data: &Dataset) -> (usize, usize) {
+    data.picture(0).map_or((0, 0), |p| (p.width(), p.height()))
 }
 
 /// What `limn evaluate` can be told.
@@ -215,6 +258,8 @@ pub struct Evaluated {
     pub train: Vec<Judged>,
     /// Where tables and pictures were written.
     pub folder: PathBuf,
+    /// What the result means, in plain sentences.
+    pub verdict: String,
 }
 
 /// Measures a trained network on the frames of its split and writes `results.json` and `errors.csv`.
@@ -237,12 +282,14 @@ pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch)
     }
     let predictor = Predictor::new(net, options.precision)?;
     let mut parts = Vec::new();
+    let mut frame = None;
     for keys in [&split.test, &split.train] {
         if keys.is_empty() {
             parts.push(Vec::new());
             continue;
         }
         let data = dataset(project, &labels, keys, watch)?;
+        frame.get_or_insert_with(|| frame_size(&data));
         watch.begin("evaluate", Some(data.len() as u64));
         let judged = judge(&predictor, &data, watch);
         watch.end();
@@ -264,7 +311,8 @@ pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch)
         errors_csv(&project.skeleton(), &test, &train)?.as_slice(),
     )?;
     let device = format!("{words}, {}", options.precision);
-    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder })
+    let verdict = super::verdict(&report, frame.unwrap_or((0, 0)));
+    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder, verdict })
 }
 
 /// The model folder of a shuffle: `best` or `last`; `auto` is the last state of a finished training, which no test

@@ -1,9 +1,10 @@
 use super::augment::Crop;
 use super::checkpoint::{Row, State};
 use super::dataset::Dataset;
-use super::evaluate::{Summary, judge};
+use super::evaluate::{Judged, Report, Summary, judge, judge_some};
 use super::loader::Loader;
 use super::loss;
+use super::observer::{ExampleSeen, MeasuredSeen, Observer, StepSeen};
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
 use crate::error::{Error, Kind, Result};
@@ -11,7 +12,7 @@ use crate::net::{Bundle, Card, Mode, Net, Precision, Predictor, Role};
 use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tch::{Tensor, no_grad};
 
 /// So many steps in a row may have no finite gradient before training gives up.
@@ -20,6 +21,13 @@ const BAD_STEPS: u32 = 5;
 /// fp16 gradients are scaled so much at first; halved when they overflow, doubled after so many good steps.
 const FIRST_SCALE: f64 = 1024.0;
 const SCALE_STEPS: u64 = 500;
+
+/// So many training frames are measured beside the test frames: enough to see a gap between the two.
+const TRAIN_SAMPLE: usize = 12;
+/// So many of the worst frames, and so many that are always the same, are shown to an observer.
+const SHOWN: usize = 3;
+/// Reading the loss makes a GPU wait, so an observer hears of steps only so often.
+const TELL: Duration = Duration::from_millis(100);
 
 /// What a run is asked for, apart from the recipe.
 #[derive(Debug, Clone)]
@@ -59,6 +67,9 @@ pub struct Outcome {
     pub ended: String,
     /// Crops per second, evaluation apart.
     pub images_per_s: f64,
+    /// The last measurement in full: all test frames, and a sample of the training frames.
+    #[serde(skip)]
+    pub report: Option<Report>,
 }
 
 /// The learning: network, optimizer, moving average and where the run stands.
@@ -75,6 +86,8 @@ pub struct Trainer<'a> {
     before: f64,
     per_epoch: u64,
     last_px: Option<f64>,
+    judged: [Vec<Judged>; 2],
+    observer: Option<&'a dyn Observer>,
 }
 
 impl<'a> Trainer<'a> {
@@ -168,10 +181,25 @@ impl<'a> Trainer<'a> {
             before,
             per_epoch: 1,
             last_px,
+            judged: [Vec::new(), Vec::new()],
+            observer: None,
         };
         // A finished run goes on when it is given more time.
         trainer.state.complete &= trainer.progress() >= 1.0;
         Ok(trainer)
+    }
+
+    /// Lets somebody look on.
+    #[must_use]
+    pub fn seen_by(mut self, observer: Option<&'a dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Where the run stands.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// Trains to the end of the schedule, to early stop, or until somebody asks to stop; writes snapshots, checkpoint
@@ -192,7 +220,7 @@ impl<'a> Trainer<'a> {
         let first = self.state.step;
         watch.begin("train", Some(self.state.total_steps));
         watch.advance(first);
-        let result = loader.run(first, |batches| self.learn(batches, test, watch));
+        let result = loader.run(first, |batches| self.learn(batches, train, test, watch));
         watch.end();
         let ended = match result {
             Ok(ended) => ended,
@@ -210,6 +238,9 @@ impl<'a> Trainer<'a> {
         let log = &self.state.log;
         #[allow(clippy::cast_precision_loss)]
         let images_per_s = log.iter().map(|r| r.images_per_s).sum::<f64>() / log.len().max(1) as f64;
+        let [judged, sample] = &self.judged;
+        let report = (!judged.is_empty() || !sample.is_empty())
+            .then(|| Report::of(judged, sample, &self.card.skeleton(), &[]));
         Ok(Outcome {
             steps: self.state.step,
             seconds: self.state.seconds,
@@ -218,21 +249,24 @@ impl<'a> Trainer<'a> {
             complete: self.state.complete,
             ended,
             images_per_s,
+            report,
         })
     }
 
     fn learn(
         &mut self,
         batches: &std::sync::mpsc::Receiver<Result<Vec<Crop>>>,
+        train: &Dataset,
         test: Option<&Dataset>,
         watch: &dyn Watch,
     ) -> Result<String> {
         let mut epoch = Epoch::default();
         let mut bad = 0;
+        let mut told = Told::new(self.state.step);
         // A run that was stopped while it measured takes that up first.
         if self.state.step > 0
             && self.due()
-            && let Some(ended) = self.measure(&mut epoch, test, watch)?
+            && let Some(ended) = self.measure(&mut epoch, train, test, watch)?
         {
             return Ok(ended);
         }
@@ -242,9 +276,11 @@ impl<'a> Trainer<'a> {
                 batches.recv().map_err(|_| Error::new(Kind::Compute, "the batch loader stopped"))??;
             let clock = Instant::now();
             let finite = self.step(&crops, &mut epoch)?;
-            epoch.seconds += clock.elapsed().as_secs_f64();
+            let took = clock.elapsed();
+            epoch.seconds += took.as_secs_f64();
             self.state.step += 1;
             watch.advance(1);
+            self.tell(&mut told, &epoch, took, crops.len())?;
             let scaled = self.state.loss_scale > 1.0;
             // An overflow in fp16 asks for a smaller scale and is no fault of the data.
             bad = if finite || scaled { 0 } else { bad + 1 };
@@ -260,11 +296,11 @@ impl<'a> Trainer<'a> {
                     .mend("lower the learning rates in the recipe, or use --precision fp32; the last snapshots are kept"));
             }
             if self.due() {
-                if let Some(ended) = self.measure(&mut epoch, test, watch)? {
+                if let Some(ended) = self.measure(&mut epoch, train, test, watch)? {
                     return Ok(ended);
                 }
             } else if self.state.step.is_multiple_of(self.per_epoch) {
-                self.log(&mut epoch, None, watch)?;
+                self.log(&mut epoch, [None, None], watch)?;
             }
         }
         Ok("the whole schedule was run".to_owned())
@@ -289,16 +325,20 @@ impl<'a> Trainer<'a> {
     fn measure(
         &mut self,
         epoch: &mut Epoch,
+        train: &Dataset,
         test: Option<&Dataset>,
         watch: &dyn Watch,
     ) -> Result<Option<String>> {
         let done = self.progress();
-        let test_px = self.evaluate(test, watch)?;
+        let measured = self.evaluate(train, test, watch)?;
         // By the clock several moments may have passed at once; one measurement serves them all.
         let passed = (done * self.recipe.evaluations.max(1) as f64) as u64;
         self.state.evaluations = passed.max(self.state.evaluations + 1);
-        self.log(epoch, test_px, watch)?;
+        self.log(epoch, measured, watch)?;
         self.state.complete = done >= 1.0;
+        if let Some(observer) = self.observer {
+            observer.measured(&self.seen(train, test));
+        }
         self.save_snapshot("last")?;
         self.save_checkpoint()?;
         let stop = self.recipe.patience > 0 && self.state.stale >= self.recipe.patience && done < 1.0;
@@ -364,6 +404,7 @@ impl<'a> Trainer<'a> {
             share * if p.is_backbone() { backbone } else { head }
         })?;
         if !norm.is_finite() {
+            epoch.last = None;
             // The forward pass may have left the same in the norms' running statistics; the average is sound.
             for p in self.net.params().iter().filter(|p| p.role == Role::Buffer) {
                 if let Some(a) = self.average.get(&p.name) {
@@ -392,13 +433,21 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Mean error of the averaged weights on the test frames; keeps them as `best` when it is the smallest so far.
-    fn evaluate(&mut self, test: Option<&Dataset>, watch: &dyn Watch) -> Result<Option<f64>> {
-        let Some(test) = test else { return Ok(None) };
+    /// Mean errors of the averaged weights on the test frames and on a few training frames, in pixels; keeps the
+    /// weights as `best` when the first is the smallest so far.
+    fn evaluate(
+        &mut self,
+        train: &Dataset,
+        test: Option<&Dataset>,
+        watch: &dyn Watch,
+    ) -> Result<[Option<f64>; 2]> {
         let average = self.averaged_net()?;
         let predictor = Predictor::new(average, self.plan.precision)?;
-        let judged = judge(&predictor, test, &Silent(watch))?;
-        let error = Summary::of(&judged, &[], None).mean_error_px;
+        let watch = Silent(watch);
+        let judged = test.map_or_else(|| Ok(Vec::new()), |test| judge(&predictor, test, &watch))?;
+        let sample = judge_some(&predictor, train, &spread(train.len(), TRAIN_SAMPLE), &watch)?;
+        let [error, train_px] = [&judged, &sample].map(|j| Summary::mean(j));
+        self.judged = [judged, sample];
         self.last_px = error;
         if let Some(px) = error {
             if self.state.best_px.is_none_or(|best| px < best) {
@@ -409,7 +458,90 @@ impl<'a> Trainer<'a> {
                 self.state.stale += 1;
             }
         }
-        Ok(error)
+        Ok([error, train_px])
+    }
+
+    /// Tells the observer of the steps since it last heard, if it is time.
+    #[allow(clippy::cast_precision_loss)] // counts
+    fn tell(&self, told: &mut Told, epoch: &Epoch, took: Duration, crops: usize) -> Result<()> {
+        let Some(observer) = self.observer else { return Ok(()) };
+        told.crops += crops;
+        told.working += took;
+        if let Some(last) = &epoch.last {
+            told.loss = Some(match told.loss.take() {
+                Some(sum) => sum.f_add(last)?,
+                None => last.shallow_clone(),
+            });
+            told.losses += 1;
+        }
+        if told.at.is_some_and(|at| at.elapsed() < TELL) {
+            return Ok(());
+        }
+        let loss = match told.loss.take() {
+            Some(sum) => sum.f_double_value(&[])? / f64::from(told.losses.max(1)),
+            None => f64::NAN,
+        };
+        let here = self.state.step - told.first;
+        let by_steps = told.began.elapsed().as_secs_f64() / here as f64
+            * self.state.total_steps.saturating_sub(self.state.step) as f64;
+        let by_clock = self.state.max_minutes.map_or(f64::INFINITY, |m| m * 60.0 - self.seconds());
+        observer.step(&StepSeen {
+            step: self.state.step,
+            total: self.state.total_steps,
+            loss,
+            images_per_s: told.crops as f64 / told.working.as_secs_f64().max(1e-9),
+            seconds: self.seconds(),
+            // The first steps warm up caches and choose algorithms.
+            seconds_left: (here > 3 || by_clock < by_steps).then(|| by_steps.min(by_clock).max(0.0)),
+        });
+        *told = Told { at: Some(Instant::now()), first: told.first, began: told.began, ..Told::new(0) };
+        Ok(())
+    }
+
+    /// The last measurement, for an observer.
+    fn seen(&self, train: &Dataset, test: Option<&Dataset>) -> MeasuredSeen {
+        let row = self.state.log.last();
+        let [judged, sample] = &self.judged;
+        // Without test frames the training frames must do.
+        let (judged, data, held_out) = match test {
+            Some(test) => (judged, test, true),
+            None => (sample, train, false),
+        };
+        let mut worst: Vec<usize> = (0..judged.len()).filter(|i| judged[*i].mean().is_some()).collect();
+        worst.sort_by(|a, b| judged[*b].mean().unwrap_or(0.0).total_cmp(&judged[*a].mean().unwrap_or(0.0)));
+        worst.truncate(SHOWN);
+        let fixed: Vec<usize> =
+            spread(judged.len(), SHOWN * 2).into_iter().filter(|i| !worst.contains(i)).take(SHOWN).collect();
+        let example = |(i, worst): (usize, bool)| {
+            let j = &judged[i];
+            let path = data.examples().iter().find(|e| e.key == j.key).map(|e| e.path.clone());
+            ExampleSeen {
+                key: j.key.clone(),
+                path: path.unwrap_or_default(),
+                predicted: j
+                    .prediction
+                    .iter()
+                    .map(|(at, l)| (at.x.is_finite() && at.y.is_finite()).then_some((*at, *l)))
+                    .collect(),
+                label: j.label.clone(),
+                error_px: j.mean(),
+                held_out,
+                worst,
+            }
+        };
+        MeasuredSeen {
+            step: self.state.step,
+            seconds: self.state.seconds,
+            train_px: row.and_then(|r| r.train_px),
+            test_px: row.and_then(|r| r.test_px),
+            loss: row.map_or(f64::NAN, |r| r.loss),
+            examples: worst
+                .into_iter()
+                .map(|i| (i, true))
+                .chain(fixed.into_iter().map(|i| (i, false)))
+                .map(example)
+                .collect(),
+        }
     }
 
     fn averaged_net(&self) -> Result<Net> {
@@ -418,12 +550,13 @@ impl<'a> Trainer<'a> {
         Ok(net)
     }
 
-    fn log(&mut self, epoch: &mut Epoch, test_px: Option<f64>, watch: &dyn Watch) -> Result<()> {
+    /// A row of the log with the test and the training error, where they were measured.
+    fn log(&mut self, epoch: &mut Epoch, measured: [Option<f64>; 2], watch: &dyn Watch) -> Result<()> {
         self.state.seconds = self.seconds();
         let row = epoch.row(
             self.state.step,
             self.state.step.div_ceil(self.per_epoch),
-            test_px,
+            measured,
             self.state.seconds,
         )?;
         *epoch = Epoch { rate: epoch.rate, ..Epoch::default() };
@@ -507,6 +640,8 @@ struct Epoch {
     crops: usize,
     rate: f64,
     seconds: f64,
+    /// The whole loss of the last good step.
+    last: Option<Tensor>,
 }
 
 impl Epoch {
@@ -521,12 +656,14 @@ impl Epoch {
             });
         }
         self.sums = sums.try_into().ok();
+        self.last = Some(loss.total.f_detach()?);
         self.steps += 1;
         Ok(())
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn row(&self, step: u64, epoch: u64, test_px: Option<f64>, seconds: f64) -> Result<Row> {
+    fn row(&self, step: u64, epoch: u64, measured: [Option<f64>; 2], seconds: f64) -> Result<Row> {
+        let [test_px, train_px] = measured;
         let mut means = [f64::NAN; 3];
         if let Some(sums) = &self.sums {
             for (mean, sum) in means.iter_mut().zip(sums) {
@@ -543,10 +680,44 @@ impl Epoch {
             heatmap_loss,
             offset_loss,
             test_px,
+            train_px,
             images_per_s,
             seconds,
         })
     }
+}
+
+/// What the observer has not heard yet.
+struct Told {
+    /// When it last heard.
+    at: Option<Instant>,
+    /// The step this sitting began with, and when.
+    first: u64,
+    began: Instant,
+    loss: Option<Tensor>,
+    losses: u32,
+    crops: usize,
+    working: Duration,
+}
+
+impl Told {
+    fn new(first: u64) -> Self {
+        Self {
+            at: None,
+            first,
+            began: Instant::now(),
+            loss: None,
+            losses: 0,
+            crops: 0,
+            working: Duration::ZERO,
+        }
+    }
+}
+
+/// Up to `count` of `n` places, evenly spread, always the same ones.
+fn spread(n: usize, count: usize) -> Vec<usize> {
+    let count = count.min(n);
+    (0..count).map(|i| i * n / count).collect()
 }
 
 /// Hears a stop, shows nothing: evaluation within training is no stage of its own.

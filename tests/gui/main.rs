@@ -2,9 +2,11 @@
 //!
 //! One program for all screens, so that it is linked once. Pictures of every view in both themes are in
 //! `tests/gui/pictures`; `UPDATE_SNAPSHOTS=true` makes them anew, and then they want to be looked at.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 #![cfg(all(feature = "gui", feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 
 mod common;
 mod label;
 mod shell;
 mod videos;
+mod work;

@@ -1,12 +1,13 @@
 use crate::gui::OpenProject;
+use crate::gui::theme::modal;
 use crate::labeling::{Mark, Resolution};
-use eframe::egui::{self, Id, Modal};
+use eframe::egui;
 
 /// Asks what to do when the same point was changed here and by another program. Nothing is overwritten until then.
 pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
     let Some(conflict) = open.labels.conflict() else { return };
     let mut choice = None;
-    Modal::new(Id::unique("conflict")).show(ctx, |ui| {
+    modal(ctx, "conflict", |ui| {
         ui.set_width(560.0);
         ui.heading("The same points were changed elsewhere");
         ui.label(
@@ -15,22 +16,27 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
         );
         ui.add_space(6.0);
         egui::ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
-            egui::Grid::new("conflicting points").striped(true).num_columns(4).spacing([18.0, 4.0]).show(ui, |ui| {
-                for head in ["Picture", "Point", "Yours", "Theirs"] {
-                    ui.strong(head);
-                }
-                ui.end_row();
-                for p in &conflict.points {
-                    ui.label(p.key.to_string());
-                    ui.label(&p.name);
-                    ui.label(said(p.mine));
-                    ui.label(said(p.theirs));
+            egui::Grid::new("conflicting points").striped(true).num_columns(4).spacing([18.0, 4.0]).show(
+                ui,
+                |ui| {
+                    for head in ["Picture", "Point", "Yours", "Theirs"] {
+                        ui.strong(head);
+                    }
                     ui.end_row();
-                }
-            });
+                    for p in &conflict.points {
+                        ui.label(p.key.to_string());
+                        ui.label(&p.name);
+                        ui.label(said(p.mine));
+                        ui.label(said(p.theirs));
+                        ui.end_row();
+                    }
+                },
+            );
         });
         for (folder, why) in &conflict.unreadable {
-            ui.label(format!("labeled-data/{folder}: their files cannot be read ({why}); a copy of them is kept."));
+            ui.label(format!(
+                "labeled-data/{folder}: their files cannot be read ({why}); a copy of them is kept."
+            ));
         }
         ui.add_space(8.0);
         ui.horizontal(|ui| {

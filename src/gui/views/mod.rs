@@ -1,44 +1,41 @@
 //! The screens, one file each.
 
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod analyze;
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+mod analyze_queue;
 mod conflict;
 mod label;
 mod new_project;
 mod project;
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+pub mod results;
 mod skeleton_editor;
 mod start;
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod train;
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+mod train_run;
 #[cfg(feature = "video")]
 mod videos;
-#[cfg(not(feature = "video"))]
-mod videos {
-    //! What stands in for the view in a build that cannot open videos.
-    use crate::gui::Desk;
-    use eframe::egui;
+#[cfg(not(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5")))]
+mod without_networks;
 
-    /// The view Videos.
-    #[derive(Default)]
-    pub struct VideosView {}
-
-    impl VideosView {
-        /// Nothing comes.
-        pub fn poll(&mut self, _desk: &mut Desk<'_>) {}
-
-        /// Says so.
-        pub fn ui(&mut self, ui: &mut egui::Ui, _desk: &mut Desk<'_>) {
-            egui::CentralPanel::default().show(ui, |ui| ui.heading("This build of limn cannot open videos"));
-        }
-    }
-}
-
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 pub use analyze::AnalyzeView;
 pub(super) use conflict::conflict;
 pub use label::LabelView;
 pub use new_project::{NewProjectView, NewWish};
 pub use project::ProjectView;
 pub use start::{StartView, StartWish};
+#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 pub use train::TrainView;
+#[cfg(feature = "video")]
 pub use videos::VideosView;
+#[cfg(not(feature = "video"))]
+pub use without_networks::VideosView;
+#[cfg(not(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5")))]
+pub use without_networks::{AnalyzeView, TrainView};
 
 use super::desk::{Desk, Place};
 use eframe::egui;

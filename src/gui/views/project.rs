@@ -3,13 +3,13 @@
 use super::new_project::named_small;
 use super::skeleton_editor::{SkeletonEditor, part_colour};
 use crate::draw::ColourMap;
-use crate::gui::theme::{Theme, card, primary};
+use crate::gui::theme::{Theme, card, modal, primary};
 use crate::gui::{Desk, Place};
 use crate::jobs::Handle;
 use crate::labeling::{BodypartChange, State};
 use crate::project::{LabelStore, Problem, Project};
 use crate::watch::Watch;
-use eframe::egui::{self, Id, Modal, RichText};
+use eframe::egui::{self, RichText};
 use std::collections::BTreeSet;
 
 /// The view of the project itself.
@@ -220,7 +220,7 @@ impl ProjectView {
     fn dialogs(&mut self, ctx: &egui::Context, desk: &mut Desk<'_>) {
         if let Some((old, new)) = &mut self.renaming {
             let mut done = None;
-            let modal = Modal::new(Id::unique("rename part")).show(ctx, |ui| {
+            let modal = modal(ctx, "rename part", |ui| {
                 ui.set_width(380.0);
                 ui.heading(format!("Rename {old}"));
                 ui.label("Its labels in every video, its lines in the skeleton and its pair go with it. Models trained before keep the old name.");
@@ -249,7 +249,7 @@ impl ProjectView {
         }
         if let Some(name) = &self.removing {
             let mut done = None;
-            let modal = Modal::new(Id::unique("remove part")).show(ctx, |ui| {
+            let modal = modal(ctx, "remove part", |ui| {
                 ui.set_width(380.0);
                 ui.heading(format!("Remove {name}?"));
                 ui.label(

@@ -1,8 +1,10 @@
 //! What several screens use.
 
 pub mod canvas;
+pub mod curves;
 #[cfg(feature = "video")]
 pub mod player;
+pub mod traces;
 
 /// A count as people read it: 2330 is `2,330`.
 #[must_use]

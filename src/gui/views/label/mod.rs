@@ -87,6 +87,8 @@ pub struct LabelView {
     canvas: Canvas,
     pictures: Option<Pictures>,
     moving: Option<Moving>,
+    /// Where the pointer is on the picture.
+    pointer: Option<Keypoint>,
     queued: Vec<Action>,
     hint: String,
     /// Whether the list is to show the frame in front, and how far it is scrolled.
@@ -147,6 +149,8 @@ impl LabelView {
         let answer = canvas.show(ui, |ui| self.picture(ui, desk, &mut pictures)).inner;
         self.pictures = Some(pictures);
         // First what was done on the picture that was seen, then the keys, which may bring another.
+        self.pointer =
+            answer.pointer.filter(|p| self.size.is_some_and(|[w, h]| p.inside(w as f64, h as f64)));
         self.pointed(&answer, desk);
         self.act(ui.ctx(), desk);
     }
@@ -159,6 +163,7 @@ impl LabelView {
             self.sheet = Arc::new(Sheet::of(desk.open.project(), &all.skeleton));
             self.group = self.group.min(self.sheet.groups.len().saturating_sub(1));
             (self.part, self.selected, self.counted) = (self.points().start, None, None);
+            self.moving = None; // its point may be another one now
         }
         let listed = (desk.open.revision, all.frames.len());
         if self.listed != Some(listed) {

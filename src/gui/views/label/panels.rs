@@ -86,8 +86,13 @@ impl LabelView {
             ui.horizontal(|ui| {
                 ui.set_min_height(22.0);
                 ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
-                    let (words, good) = safety(desk);
-                    ui.label(RichText::new(words).color(if good { theme.weak } else { theme.warn }));
+                    if let Some(words) = unsaved(desk) {
+                        ui.label(RichText::new(words).color(theme.warn));
+                        ui.separator();
+                    }
+                    if let Some(at) = self.pointer {
+                        ui.weak(format!("x {:.1} px, y {:.1} px", at.x, at.y));
+                    }
                     let path = self.key.as_ref().map(|k| desk.open.project().image_path(k));
                     if let Some(path) = path.filter(|p| pictures.failure(p).is_some())
                         && ui.button("Try the picture again").clicked()
@@ -171,11 +176,9 @@ impl LabelView {
         let (response, rect) = line(ui, LINE, false, &name);
         if ui.is_rect_visible(rect) {
             let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-            let sign = if folded { "⏵" } else { "⏷" };
             let body = TextStyle::Body.resolve(ui.style());
             let small = TextStyle::Small.resolve(ui.style());
-            let at = rect.left_center() + vec2(4.0, 0.0);
-            painter.text(at, Align2::LEFT_CENTER, sign, body.clone(), theme.weak);
+            fold_sign(&painter, rect.left_center() + vec2(10.0, 0.0), folded, theme.weak);
             let text = rect.left_top() + vec2(22.0, 1.0);
             painter.text(text, Align2::LEFT_TOP, &video.name, body, theme.text);
             let below = rect.left_bottom() + vec2(22.0, -4.0);
@@ -227,7 +230,7 @@ impl LabelView {
             };
             let body = TextStyle::Body.resolve(ui.style());
             if failed {
-                painter.text(room.center(), Align2::CENTER_CENTER, "⚠", body.clone(), theme.warn);
+                painter.text(room.center(), Align2::CENTER_CENTER, "!", body.clone(), theme.warn);
             }
             let colour = if here { theme.on_accent } else { theme.text };
             let at = room.right_center() + vec2(8.0, 0.0);
@@ -393,16 +396,15 @@ fn standing(ui: &Ui, desk: &Desk<'_>) -> Option<(String, Color32)> {
     }
 }
 
-/// How safe the labels are, in a few words, and whether all is well.
-fn safety(desk: &Desk<'_>) -> (String, bool) {
+/// What is not safe yet, or why; the window's status bar says the rest.
+fn unsaved(desk: &Desk<'_>) -> Option<String> {
     let safety = desk.open.labels.safety();
     let points = |n: usize| if n == 1 { "1 point".to_owned() } else { format!("{n} points") };
-    match (&safety.trouble, safety.in_memory, safety.in_journal) {
-        (Some(trouble), n, _) if n > 0 => (format!("{} only in memory: {trouble}", points(n)), false),
-        (Some(trouble), ..) => (trouble.clone(), false),
-        (None, n, _) if n > 0 => (format!("Saving {}…", points(n)), true),
-        (None, _, n) if n > 0 => (format!("{} saved in the journal", points(n)), true),
-        _ => (format!("{} saved", points(safety.labeled_points)), true),
+    match (safety.trouble, safety.in_memory) {
+        (Some(trouble), 0) => Some(trouble),
+        (Some(trouble), n) => Some(format!("{} only in memory: {trouble}", points(n))),
+        (None, 0) => None,
+        (None, n) => Some(format!("{} not safe on disk yet", points(n))),
     }
 }
 
@@ -422,6 +424,13 @@ fn line(ui: &mut Ui, tall: f32, chosen: bool, name: &str) -> (Response, Rect) {
         }
     }
     (response, rect)
+}
+
+/// A triangle that points down to what is unfolded.
+fn fold_sign(painter: &egui::Painter, at: egui::Pos2, folded: bool, colour: Color32) {
+    let corners = [vec2(-4.0, -2.5), vec2(4.0, -2.5), vec2(0.0, 3.5)];
+    let turned = corners.map(|c| at + if folded { vec2(c.y, -c.x) } else { c });
+    painter.add(egui::Shape::convex_polygon(turned.to_vec(), colour, Stroke::NONE));
 }
 
 /// What is done of a frame: a full, a half or an empty disc.

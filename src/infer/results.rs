@@ -1,0 +1,209 @@
+//! What analyses left on disk: finding it again, and reading it back for somebody who looks at it.
+
+use super::analyze::Meta;
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::formats::{dlc_h5, dlc_tracks_csv};
+use crate::pose::Tracks;
+use crate::project::{Project, is_video, video_files};
+use crate::watch::Watch;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The tracks of one video by one model, as they lie on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultFacts {
+    /// The video, where it can be found.
+    pub video: Option<PathBuf>,
+    /// Its file name without extension.
+    pub stem: String,
+    /// The file with the tracks: `.h5`, or `.csv` where there is no other.
+    pub tracks: PathBuf,
+    /// The name of the model that made them.
+    pub scorer: String,
+    /// When the file was written last.
+    pub when: Option<SystemTime>,
+    /// Rows, as limn's note beside the tracks has it; unknown for those of other programs.
+    pub frames: Option<usize>,
+    /// Frames that could not be decoded.
+    pub missing: usize,
+    /// What computed it, in words; empty for other programs.
+    pub device: String,
+}
+
+/// Tracks in memory, with what belongs to them.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The name of the model that made them.
+    pub scorer: String,
+    /// The tracks.
+    pub tracks: Tracks,
+    /// The time of every frame in seconds, when limn's table of times lies beside the tracks and fits.
+    pub times: Option<Vec<f64>>,
+}
+
+/// All results of a project: in `videos/`, beside its videos wherever those are, and in the folders of `more`. The
+/// newest come first.
+#[must_use]
+pub fn results(project: &Project, more: &[PathBuf]) -> Vec<ResultFacts> {
+    let videos: Vec<PathBuf> = project.videos().into_iter().filter_map(|v| v.path).collect();
+    let mut folders = BTreeSet::from([project.root().join("videos")]);
+    folders.extend(videos.iter().map(|v| files::folder_of(v)));
+    folders.extend(more.iter().cloned());
+    let mut found: Vec<ResultFacts> = folders.iter().flat_map(|f| results_in(f, &videos)).collect();
+    found.sort_by(|a, b| b.when.cmp(&a.when).then_with(|| a.tracks.cmp(&b.tracks)));
+    found
+}
+
+/// The results in one folder, sorted by name; `videos` may lie elsewhere and are found by their file names. A folder
+/// that cannot be read has none.
+#[must_use]
+pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).map(|d| d.flatten().map(|e| e.path()).collect()).unwrap_or_default();
+    paths.sort();
+    let mut here: Vec<PathBuf> = video_files(folder);
+    here.extend(videos.iter().filter(|v| is_video(v)).cloned());
+    let mut found: Vec<ResultFacts> = Vec::new();
+    for note in &paths {
+        let Some(base) = name(note).strip_suffix("_meta.yaml").map(str::to_owned) else { continue };
+        let Some(meta) =
+            std::fs::read_to_string(note).ok().and_then(|t| serde_yaml::from_str::<Meta>(&t).ok())
+        else {
+            continue;
+        };
+        let Some(tracks) =
+            ["h5", "csv"].map(|e| folder.join(format!("{base}.{e}"))).into_iter().find(|p| p.is_file())
+        else {
+            continue;
+        };
+        found.push(ResultFacts {
+            video: here.iter().find(|v| name(v) == meta.video).cloned(),
+            stem: stem(Path::new(&meta.video)),
+            when: written(&tracks),
+            tracks,
+            scorer: meta.scorer,
+            frames: Some(meta.frames),
+            missing: meta.missing,
+            device: meta.device,
+        });
+    }
+    // Those of DeepLabCut carry no note; their names begin with the video's and go on with the scorer.
+    for tracks in &paths {
+        let base = stem(tracks);
+        let ends = tracks.extension().is_some_and(|e| e == "h5" || e == "csv");
+        if !ends || base.ends_with("_times") || found.iter().any(|f| stem(&f.tracks) == base) {
+            continue;
+        }
+        let of = here.iter().filter(|v| base.starts_with(&stem(v))).max_by_key(|v| stem(v).len());
+        let Some((video, scorer)) = of.and_then(|v| Some((v, base.strip_prefix(&stem(v))?))) else {
+            continue;
+        };
+        if !scorer.starts_with("DLC") && !scorer.starts_with("DeepCut") {
+            continue;
+        }
+        let h5 = tracks.with_extension("h5");
+        let tracks = if h5.is_file() { h5 } else { tracks.clone() };
+        found.push(ResultFacts {
+            video: Some(video.clone()),
+            stem: stem(video),
+            when: written(&tracks),
+            tracks,
+            scorer: scorer.to_owned(),
+            frames: None,
+            missing: 0,
+            device: String::new(),
+        });
+    }
+    found
+}
+
+/// Reads tracks back, from `.h5` or `.csv`, with the times of the frames where limn wrote them.
+///
+/// # Errors
+/// When the file is gone or holds no tracks.
+pub fn load(tracks: &Path, watch: &dyn Watch) -> Result<Loaded> {
+    let (scorer, read) = match tracks.extension().and_then(|e| e.to_str()) {
+        Some("h5") => dlc_h5::read_tracks(tracks, watch)?,
+        Some("csv") => dlc_tracks_csv::read(tracks, watch)?,
+        _ => {
+            return Err(Error::new(Kind::Usage, "these are no tracks that limn reads")
+                .at(tracks.display())
+                .mend("give the .h5 or the .csv file of an analysis"));
+        }
+    };
+    watch.check()?;
+    let beside = files::folder_of(tracks).join(format!("{}_times.csv", stem(tracks)));
+    let times = times(&beside).filter(|t| t.len() == read.frames());
+    Ok(Loaded { scorer, tracks: read, times })
+}
+
+/// The second column of limn's table of times; none when it is not there or of another form.
+fn times(path: &Path) -> Option<Vec<f64>> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let mut lines = text.lines();
+    lines.next().filter(|h| h.starts_with("frame,time_s"))?;
+    lines.map(|l| l.split(',').nth(1)?.parse().ok()).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|m| m.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pose::{Keypoint, Skeleton};
+    use crate::watch::Quiet;
+
+    #[test]
+    fn results_of_limn_and_of_deeplabcut_are_found_and_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |n: &str| dir.path().join(n);
+        for video in ["m1.mp4", "m10.mp4"] {
+            std::fs::write(path(video), b"").unwrap();
+        }
+        let mut tracks = Tracks::new(Skeleton::single(["a"]), 3);
+        tracks.set(1, 0, Keypoint::new(4.0, 5.0), 0.5);
+        let theirs = "DLC_resnet50_xJan1shuffle1_100";
+        dlc_h5::write_tracks(&path(&format!("m10{theirs}.h5")), theirs, &tracks).unwrap();
+        dlc_tracks_csv::write(&path(&format!("m10{theirs}.csv")), theirs, &tracks).unwrap();
+        std::fs::write(path("m10 notes.csv"), b"a,b\n").unwrap();
+        let ours = "DLC_Resnet18_xJan1shuffle1_snapshot_9";
+        dlc_tracks_csv::write(&path(&format!("m1{ours}.csv")), ours, &tracks).unwrap();
+        std::fs::write(
+            path(&format!("m1{ours}_times.csv")),
+            "frame,time_s,decoded\n0,0.0,1\n1,0.5,1\n2,1.0,0\n",
+        )
+        .unwrap();
+        let meta = format!(
+            "schema: 1\nprogram: limn\nscorer: {ours}\nmodel: x\nvideo: m1.mp4\nvideo_bytes: 0\nframes: 3\nmissing: 1\n\
+             fps_of_video: 2.0\nwidth: 8\nheight: 8\ndevice: CPU\n"
+        );
+        std::fs::write(path(&format!("m1{ours}_meta.yaml")), meta).unwrap();
+        std::fs::write(path("m2_meta.yaml"), "no: note").unwrap();
+
+        let found = results_in(dir.path(), &[]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!((found[0].scorer.as_str(), found[0].missing, found[0].frames), (ours, 1, Some(3)));
+        assert_eq!(found[0].video, Some(path("m1.mp4")));
+        assert_eq!((found[1].stem.as_str(), found[1].scorer.as_str()), ("m10", theirs));
+        assert!(found[1].tracks.extension().unwrap() == "h5");
+        let loaded = load(&found[0].tracks, &Quiet::default()).unwrap();
+        assert_eq!(loaded.times, Some(vec![0.0, 0.5, 1.0]));
+        assert_eq!(loaded.tracks.get(1, 0), tracks.get(1, 0));
+        let loaded = load(&found[1].tracks, &Quiet::default()).unwrap();
+        assert_eq!((loaded.times, loaded.scorer.as_str()), (None, theirs));
+        assert_eq!(load(&path("m1.mp4"), &Quiet::default()).unwrap_err().kind(), Kind::Usage);
+        assert!(results_in(&path("nowhere"), &[]).is_empty());
+    }
+}
