@@ -279,9 +279,8 @@ fn named(w: &Harnessed) {
     use eframe::egui::accesskit::Role;
     let nameless: Vec<String> = w
         .query_all_by(|n| {
-            let node = n;
             let control = matches!(
-                node.role(),
+                n.role(),
                 Role::Button
                     | Role::CheckBox
                     | Role::RadioButton
@@ -291,7 +290,7 @@ fn named(w: &Harnessed) {
                     | Role::TextInput
                     | Role::Image
             );
-            let label = node.label().or_else(|| node.labelled_by().find_map(|l| l.label().or(l.value())));
+            let label = n.label().or_else(|| n.labelled_by().find_map(|l| l.label().or(l.value())));
             control && label.is_none_or(|l| l.trim().is_empty())
         })
         .map(|n| format!("{:?}", n.accesskit_node().role()))

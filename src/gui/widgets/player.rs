@@ -317,14 +317,15 @@ impl Player {
     fn number(&mut self, ui: &mut Ui, keys: &Keys, last: usize) {
         let label = ui.label("Frame");
         let mut frame = self.cursor;
-        let field = ui
-            .add(DragValue::new(&mut frame).range(0..=last).speed(0.2).update_while_editing(false))
+        if std::mem::take(&mut self.jump) {
+            // Before the field is there, so that it finds itself chosen and its number ready to be typed over.
+            let id = ui.next_auto_id();
+            ui.memory_mut(|m| m.request_focus(id));
+        }
+        ui.add(DragValue::new(&mut frame).range(0..=last).speed(0.2).update_while_editing(false))
             .labelled_by(label.id)
             .accessible_name("Frame number")
             .on_hover_text(keys.tip(ui.ctx(), Action::JumpToFrame));
-        if std::mem::take(&mut self.jump) {
-            field.request_focus();
-        }
         if frame != self.cursor {
             self.play(false);
             self.go_to(frame);

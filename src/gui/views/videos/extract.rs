@@ -412,7 +412,8 @@ fn section(ui: &mut egui::Ui, gallery: &mut Gallery, c: usize, busy: bool) {
             // Of thousands only those in sight are laid out.
             if ui.is_rect_visible(room) {
                 let salt = ("tile", c, *n);
-                let mut inner = ui.new_child(UiBuilder::new().max_rect(room).id_salt(salt));
+                let down = egui::Layout::top_down(egui::Align::Min);
+                let mut inner = ui.new_child(UiBuilder::new().max_rect(room).id_salt(salt).layout(down));
                 if busy {
                     inner.disable();
                 }
