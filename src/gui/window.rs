@@ -398,6 +398,9 @@ impl Window {
                 self.place = place;
             }
         }
+        if fired.has(Action::OpenNewest) {
+            self.place = Place::Analyze;
+        }
         if let Some(open) = &mut self.open
             && fired.has(Action::Save)
         {

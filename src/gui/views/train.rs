@@ -4,6 +4,7 @@ use super::train_run::{History, News, Run, table, wide};
 use crate::error::Result;
 use crate::gui::Desk;
 use crate::gui::dialogs::Ask;
+use crate::gui::keys::Action;
 use crate::gui::theme::{Theme, primary_if};
 use crate::jobs::Handle;
 use crate::net::{Entry, Precision, device, registry, weights::Cache};
@@ -321,7 +322,7 @@ impl TrainView {
             } else {
                 start
             };
-            if start.clicked() {
+            if start.clicked() || good && desk.fired.has(Action::MainStep) {
                 let options = self.options(desk);
                 self.start(desk, options);
             }
