@@ -3,19 +3,21 @@
 use super::desk::{Contents, Desk, OpenProject, Place};
 use super::dialogs::{Ask, Dialogs};
 use super::keys::{Action, Fired, Scope};
+use super::leaving::Leaving;
 use super::notices::{Notices, Severity};
 use super::palette::{Help, Palette};
 use super::prefs::Prefs;
 use super::status;
 use super::theme::{Theme, Wish};
+use super::top_bar::{go_action, top_bar};
 use super::views::{NewProjectView, StartView, Views};
 use crate::jobs::{Handle, Jobs, Wake};
 use crate::watch;
 use cpu_time::ThreadTime;
-use eframe::egui::{self, Panel, RichText};
+use eframe::egui::{self, Panel};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a window begins.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +65,7 @@ pub struct Window {
     views: Views,
     palette: Palette,
     help: Help,
+    leaving: Leaving,
     messages_shown: bool,
     passes: Passes,
 }
@@ -123,6 +126,7 @@ impl Window {
             views: Views::default(),
             palette: Palette::default(),
             help: Help::default(),
+            leaving: Leaving::default(),
             messages_shown: false,
             passes: Passes::default(),
             wake,
@@ -199,6 +203,11 @@ impl Window {
     /// Writes what is unsaved and waits for it; when the window has been closed.
     pub fn finish(&mut self) {
         self.jobs.stop_all();
+        // A training that was asked to stop writes its checkpoint first.
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !self.jobs.running().is_empty() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         if let Some(mut open) = self.open.take() {
             self.views.label.settle(&mut open.labels);
             if let Err(e) = open.labels.close() {
@@ -223,7 +232,18 @@ impl Window {
         }
         self.act(ui.ctx(), &fired);
 
-        self.top_bar(ui, &mut fired);
+        let project = self
+            .open
+            .as_ref()
+            .filter(|_| matches!(self.screen, Screen::Project))
+            .map(|open| (open.project().config.task.as_str(), open.project().root()));
+        top_bar(ui, &mut fired, &mut self.prefs, &mut self.place, project);
+        if fired.has(Action::Help) && !self.help.is_open() {
+            self.help.open();
+        }
+        if fired.has(Action::Palette) && !self.palette.is_open() {
+            self.palette.open();
+        }
         Panel::bottom("status").exact_size(30.0).resizable(false).show(ui, |ui| {
             let open = self.open.as_ref();
             let wish = status::bar(ui, open, &self.jobs, self.device.as_deref(), self.notices.grave());
@@ -250,6 +270,11 @@ impl Window {
         if let Some(open) = &mut self.open {
             super::views::conflict(ui.ctx(), open);
         }
+        let unsafe_edits = self.open.as_ref().map_or(0, |open| {
+            let safety = open.labels.safety();
+            if safety.trouble.is_some() { safety.in_memory } else { 0 }
+        });
+        self.leaving.ui(ui.ctx(), &self.jobs, unsafe_edits);
         self.notices.show(ui.ctx());
     }
 
@@ -373,6 +398,9 @@ impl Window {
                 self.place = place;
             }
         }
+        if fired.has(Action::OpenNewest) {
+            self.place = Place::Analyze;
+        }
         if let Some(open) = &mut self.open
             && fired.has(Action::Save)
         {
@@ -386,67 +414,6 @@ impl Window {
             self.views.label.settle(&mut open.labels);
             let labels = open.labels;
             let _ = self.jobs.start_quiet("Writing the labels", move |_| labels.close());
-        }
-    }
-
-    fn top_bar(&mut self, ui: &mut egui::Ui, fired: &mut Fired) {
-        let keys = &self.prefs.keys;
-        Panel::top("bar").exact_size(44.0).resizable(false).show(ui, |ui| {
-            ui.horizontal_centered(|ui| {
-                ui.label(RichText::new("limn").strong().size(18.0));
-                if matches!(self.screen, Screen::Project) {
-                    ui.separator();
-                    for place in Place::ALL {
-                        let here = self.place == place;
-                        let tab = ui
-                            .selectable_label(here, RichText::new(place.name()).size(15.0))
-                            .on_hover_text(keys.tip(ui.ctx(), go_action(place)));
-                        if tab.clicked() {
-                            self.place = place;
-                        }
-                    }
-                }
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    let mut button = |words: &str, action: Action| {
-                        if ui.button(words).on_hover_text(keys.tip(ui.ctx(), action)).clicked() {
-                            fired.add(action);
-                            // Acted upon in the next pass at the latest.
-                            ui.ctx().request_repaint();
-                        }
-                    };
-                    button("Shortcuts", Action::Help);
-                    button("Commands…", Action::Palette);
-                    let dark = self.prefs.theme;
-                    let words = match dark {
-                        Wish::System => "Theme: system",
-                        Wish::Light => "Theme: light",
-                        Wish::Dark => "Theme: dark",
-                    };
-                    if ui.button(words).on_hover_text("Light, dark, or as the desktop has it").clicked() {
-                        self.prefs.theme = match dark {
-                            Wish::System => Wish::Light,
-                            Wish::Light => Wish::Dark,
-                            Wish::Dark => Wish::System,
-                        };
-                        ui.ctx().set_theme(self.prefs.theme);
-                    }
-                    if let Some(open) = &self.open
-                        && matches!(self.screen, Screen::Project)
-                    {
-                        ui.add(
-                            egui::Label::new(RichText::new(&open.project().config.task).weak()).truncate(),
-                        )
-                        .on_hover_text(open.project().root().display().to_string());
-                    }
-                });
-            });
-        });
-        let (help, palette) = (fired.has(Action::Help), fired.has(Action::Palette));
-        if help && !self.help.is_open() {
-            self.help.open();
-        }
-        if palette && !self.palette.is_open() {
-            self.palette.open();
         }
     }
 
@@ -508,15 +475,5 @@ impl Window {
             self.place = place;
             ui.ctx().request_repaint();
         }
-    }
-}
-
-fn go_action(place: Place) -> Action {
-    match place {
-        Place::Project => Action::GoProject,
-        Place::Videos => Action::GoVideos,
-        Place::Label => Action::GoLabel,
-        Place::Train => Action::GoTrain,
-        Place::Analyze => Action::GoAnalyze,
     }
 }

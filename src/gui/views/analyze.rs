@@ -5,6 +5,7 @@ use super::choices::{device_choice, devices, precision_choice, shuffle_title};
 use super::results::TracksView;
 use crate::gui::Desk;
 use crate::gui::dialogs::Ask;
+use crate::gui::keys::Action;
 use crate::gui::theme::{Theme, primary_if};
 use crate::gui::widgets::controls::{Entry, named_small, titled_card};
 use crate::gui::widgets::words::{brief, counted, date, file_name, left};
@@ -153,6 +154,12 @@ impl AnalyzeView {
         let dropped: Vec<PathBuf> =
             ui.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect());
         self.add(desk, dropped.into_iter().filter(|p| p.extension().is_none_or(|e| e != "yaml")).collect());
+        if desk.fired.has(Action::OpenNewest)
+            && let Some(newest) = self.facts.as_ref().and_then(|f| f.results.first())
+        {
+            let (tracks, video) = (newest.tracks.clone(), newest.video.clone());
+            self.open(desk, &tracks, video);
+        }
         egui::CentralPanel::default().show(ui, |ui| {
             if let Some(player) = &mut self.player {
                 if player.ui(ui, desk) {
@@ -310,7 +317,8 @@ impl AnalyzeView {
         };
         ui.horizontal(|ui| {
             let good = !working && todo > 0 && model.is_some();
-            if primary_if(ui, good, "Start analysis").clicked()
+            let start = primary_if(ui, good, "Start analysis").clicked();
+            if (start || good && desk.fired.has(Action::MainStep))
                 && let Some((model, project)) = model
             {
                 let terms = Terms {

@@ -1,7 +1,7 @@
 //! Small controls and cards that look and are named the same on every screen.
 
 use crate::gui::theme::card;
-use eframe::egui::{self, Button, Response, RichText, TextEdit, Ui};
+use eframe::egui::{self, Response, RichText, TextEdit, Ui};
 
 /// A small button that shows a sign or a word, and says in full what it does.
 pub fn named_small(ui: &mut Ui, sign: &str, words: &str) -> Response {
@@ -50,12 +50,11 @@ impl Entry<'_> {
         if !self.name.is_empty() {
             field = field.accessible_name(self.name);
         }
-        let some = !text.trim().is_empty();
         let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-        let mut button = ui.add_enabled(some, Button::new(self.button));
+        let mut button = ui.button(self.button);
         if !self.button_name.is_empty() {
             button = button.accessible_name(self.button_name);
         }
-        some && (enter || button.clicked())
+        (enter || button.clicked()) && !text.trim().is_empty()
     }
 }

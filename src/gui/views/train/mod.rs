@@ -16,11 +16,12 @@ mod run;
 use super::choices::devices;
 use crate::error::Result;
 use crate::gui::Desk;
+use crate::gui::keys::Action;
 use crate::gui::theme::{Theme, primary_if};
 use crate::gui::widgets::controls::titled_card;
 use crate::gui::widgets::words::date;
 use crate::jobs::Handle;
-use crate::net::{Entry, registry, weights::Cache};
+use crate::net::{Entry, device, registry, weights::Cache};
 use crate::project::Project;
 use crate::train::session::{Options, Start};
 use crate::train::{ModelFacts, Row, history, models};
@@ -59,7 +60,8 @@ impl Facts {
         let project = Project::open(root, watch)?;
         let models = models(&project)?;
         let cache = Cache::of_user().ok();
-        let nets = registry()?.iter().map(|e| (e, cache.as_ref().is_some_and(|c| c.has(e)))).collect();
+        let nets: Vec<_> =
+            registry()?.iter().map(|e| (e, cache.as_ref().is_some_and(|c| c.has(e)))).collect();
         let logs = models
             .iter()
             .filter_map(|m| {
@@ -68,11 +70,22 @@ impl Facts {
                 Some((m.shuffle, rows.clone(), History::of(&rows)))
             })
             .collect();
-        let settings = project.settings.default_net.clone();
-        let default_net = settings.unwrap_or_else(|| project.config.default_net_type.clone());
+        let here = |net: &str| nets.iter().any(|(e, here)| e.net == net && *here);
+        let usual = &project.config.default_net_type;
+        // Without a GPU the small network is the right one, all the more where the usual one would have to be fetched.
+        let small = device::facts().gpus.is_empty() && !here(usual) && here(SMALL);
+        let default_net = project
+            .settings
+            .default_net
+            .clone()
+            .or_else(|| models.iter().rev().find_map(|m| m.net.clone()))
+            .unwrap_or_else(|| if small { SMALL.to_owned() } else { usual.clone() });
         Ok(Self { models, logs, nets, default_net, devices: devices() })
     }
 }
+
+/// The network that trains on a processor in minutes.
+const SMALL: &str = "efficientnet_lite0";
 
 impl TrainView {
     /// Takes what jobs and threads have brought.
@@ -186,7 +199,7 @@ impl TrainView {
             } else {
                 start
             };
-            if start.clicked() {
+            if start.clicked() || good && desk.fired.has(Action::MainStep) {
                 let options = self.form.options(desk.prefs.device.clone());
                 self.start(desk, options);
             }
