@@ -190,6 +190,9 @@ fn videos_are_analyzed_and_their_tracks_looked_at() {
     w.key_press_modifiers(Modifiers::SHIFT, Key::ArrowRight);
     w.run_steps(2);
     assert_eq!(frame(&mut w), Some(11));
+    // The cursor is ahead at once; the points stay with the picture until the next one is there.
+    let drawn = w.state_mut().views().analyze.player().unwrap().player().drawn();
+    assert!(says(&w, &format!("Frame {drawn} with ")), "points of frame {drawn}, whose picture is shown");
     until(&mut w, "the picture of the frame", |h| says(h, "Frame 11 with "));
     click(&mut w, "Last frame");
     assert_eq!(frame(&mut w), Some(FRAMES - 1));

@@ -427,3 +427,61 @@ impl std::fmt::Debug for Player {
 fn rate(index: &Index) -> f64 {
     if index.fps() > 0.0 { index.fps() } else { USUAL_FPS }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Picture;
+    use eframe::egui;
+
+    #[test]
+    fn without_a_video_the_timeline_is_gone_through() {
+        let mut player = Player::default();
+        player.play(true);
+        assert!(player.frames() == 0 && !player.is_playing());
+        player.go_to(9); // before anything is known
+        player.set_timeline(Timeline::new(5, Some([0.0, 0.5, 1.0, 4.0, 4.5].into())));
+        egui::__run_test_ctx(|ctx| player.tick(ctx));
+        assert_eq!((player.frame(), player.drawn(), player.shown()), (4, 4, None));
+        assert_eq!([-1.0, 0.6, 3.9, 4.0, 99.0].map(|t| player.frame_at(t)), [0, 1, 2, 3, 4]);
+        player.play(true);
+        assert!(player.is_playing() && player.frame() == 0, "from the start again");
+        // Times that are none, or not in order, are not gone by.
+        for times in [[0.0, f64::NAN, 1.0], [0.0, 2.0, 1.0]] {
+            assert!(Timeline::new(3, Some(times.into())).times.is_none());
+        }
+        assert_eq!(Timeline::new(300, None).at(2.0), 60);
+    }
+
+    #[test]
+    fn frames_beyond_the_end_of_the_video_have_no_picture() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m1.mp4");
+        let mut writer = crate::video::Writer::create(&path, 64, 48, 25.0).unwrap();
+        (0..3).try_for_each(|_| writer.write(&Picture::new(64, 48))).unwrap();
+        writer.finish().unwrap();
+        let mut player = Player::default();
+        let wake: Wake = Arc::new(|| {});
+        let until = |done: &dyn Fn(&Player) -> bool, player: &mut Player| {
+            let began = Instant::now();
+            while !done(player) {
+                assert!(began.elapsed() < Duration::from_secs(60));
+                std::thread::sleep(Duration::from_millis(2));
+                egui::__run_test_ctx(|ctx| player.tick(ctx));
+            }
+        };
+        egui::__run_test_ctx(|ctx| player.open(&path, &wake, ctx));
+        player.set_timeline(Timeline::new(6, None));
+        until(&|p| p.is_exact(), &mut player);
+        assert_eq!((player.frames(), player.shown()), (6, Some(0)));
+        player.go_to(5);
+        assert_eq!(player.drawn(), 0, "what is drawn stays with the picture");
+        until(&|p| p.shown().is_none(), &mut player);
+        assert_eq!((player.frame(), player.drawn()), (5, 5));
+        assert!(player.is_settled() && player.standing().unwrap().contains("no frame 5"));
+        assert!(player.time_of(3) > player.time_of(2) && player.frame_at(player.time_of(4)) == 4);
+        player.go_to(2);
+        until(&|p| p.is_exact(), &mut player);
+        assert_eq!(player.drawn(), 2);
+    }
+}
