@@ -52,6 +52,7 @@ fn main() {
                 unit: egui::MouseWheelUnit::Point,
                 delta: Vec2::new(0.0, if i % 200 < 100 { -300.0 } else { 300.0 }),
                 phase: egui::TouchPhase::Move,
+                source: egui::MouseWheelSource::Unknown,
                 modifiers: Modifiers::NONE,
             },
         ]

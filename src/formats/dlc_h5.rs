@@ -103,6 +103,7 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
 /// # Errors
 /// As [`read_labels`]; also when the rows are not numbered by rising whole numbers.
 pub fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<(String, Tracks)> {
+    crate::watch::may_wait("reading tracks");
     let frame: Frame<'_, f32> = pandas::read(path, watch)?;
     let header = understand(path, &frame, Sort::Tracks)?;
     header.warn(path, Sort::Tracks, watch);

@@ -40,6 +40,7 @@ use tempfile::NamedTempFile;
 /// With file, line and column, of [`crate::Kind::Format`]: header rows or columns missing or doubled, a ragged row,
 /// something that is no number, frame numbers that are no rising whole numbers, text that is not UTF-8, an empty file.
 pub fn read(path: &Path, watch: &dyn Watch) -> Result<(String, Tracks)> {
+    crate::watch::may_wait("reading tracks");
     let mut table = CsvTable::open(path, Sort::Tracks)?;
     if table.index != 1 {
         let what = format!("the rows are named by {} columns, not by a frame number", table.index);

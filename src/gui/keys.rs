@@ -88,6 +88,9 @@ actions! {
     Undo: Project, "undo", "Undo", [command(Key::Z)];
     Redo: Project, "redo", "Redo", [command_shift(Key::Z), command(Key::Y)];
 
+    MainStep: Project, "main-step", "The main step of this view: preview, train, analyze", [command(Key::Enter)];
+    OpenNewest: Project, "open-newest", "Open the newest tracks", [command(Key::T)];
+
     PlayPause: Player, "play", "Play or pause", [plain(Key::Space)];
     NextFrame: Player, "next-frame", "Next frame", [plain(Key::ArrowRight), plain(Key::D)];
     PreviousFrame: Player, "previous-frame", "Previous frame", [plain(Key::ArrowLeft), plain(Key::A)];

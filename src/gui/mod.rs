@@ -26,6 +26,7 @@
 mod desk;
 pub mod dialogs;
 pub mod keys;
+mod leaving;
 pub mod notices;
 mod palette;
 pub mod pictures;
@@ -33,6 +34,7 @@ pub mod prefs;
 mod run;
 mod status;
 pub mod theme;
+mod top_bar;
 pub mod views;
 pub mod widgets;
 mod window;

@@ -62,6 +62,8 @@ fn open(renderer: eframe::Renderer, start: Start, stopped: fn() -> bool) -> std:
             .with_inner_size([1280.0, 820.0])
             .with_min_inner_size([860.0, 560.0])
             .with_drag_and_drop(true),
+        // Sizes of window and panels, beside the preferences.
+        persistence_path: prefs::path().map(|p| p.with_file_name("layout.ron")),
         ..eframe::NativeOptions::default()
     };
     // Window libraries panic where a system library is missing; that is an answer too.

@@ -81,11 +81,11 @@ impl Theme {
     pub const LIGHT: Self = Self {
         ground: Color32::from_rgb(0xf4, 0xf5, 0xf7),
         card: Color32::from_rgb(0xff, 0xff, 0xff),
-        field: Color32::from_rgb(0xff, 0xff, 0xff),
+        field: Color32::from_rgb(0xe8, 0xeb, 0xf0),
         canvas: Color32::from_rgb(0xd5, 0xd9, 0xdf),
         line: Color32::from_rgb(0xcb, 0xd0, 0xd8),
         text: Color32::from_rgb(0x1d, 0x22, 0x29),
-        weak: Color32::from_rgb(0x56, 0x60, 0x6e),
+        weak: Color32::from_rgb(0x50, 0x5a, 0x68),
         accent: Color32::from_rgb(0x1f, 0x68, 0xb8),
         on_accent: Color32::WHITE,
         good: Color32::from_rgb(0x0f, 0x73, 0x41),

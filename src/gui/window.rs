@@ -3,15 +3,18 @@
 use super::desk::{Contents, Desk, OpenProject, Place};
 use super::dialogs::{Ask, Dialogs};
 use super::keys::{Action, Fired, Scope};
+use super::leaving::Leaving;
 use super::notices::{Notices, Severity};
 use super::palette::{Help, Palette};
 use super::prefs::Prefs;
 use super::status;
 use super::theme::{Theme, Wish};
+use super::top_bar::{go_action, top_bar};
 use super::views::{NewProjectView, StartView, Views};
 use crate::jobs::{Handle, Jobs, Wake};
 use crate::watch;
-use eframe::egui::{self, Panel, RichText};
+use cpu_time::ThreadTime;
+use eframe::egui::{self, Panel};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,12 +65,12 @@ pub struct Window {
     views: Views,
     palette: Palette,
     help: Help,
+    leaving: Leaving,
     messages_shown: bool,
-    closing: Option<OpenProject>,
     passes: Passes,
 }
 
-/// How long the window's passes took on the CPU, the newest last.
+/// Processor time of the window's passes, the newest last.
 #[derive(Debug, Default)]
 pub struct Passes {
     times: std::collections::VecDeque<Duration>,
@@ -123,8 +126,8 @@ impl Window {
             views: Views::default(),
             palette: Palette::default(),
             help: Help::default(),
+            leaving: Leaving::default(),
             messages_shown: false,
-            closing: None,
             passes: Passes::default(),
             wake,
         };
@@ -187,15 +190,12 @@ impl Window {
     /// Whether anything is under way that will change what is shown: a project opening, work, edits not yet saved.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.opening.is_some()
-            || self.closing.is_some()
-            || self.jobs.busy()
-            || self.open.as_ref().is_some_and(OpenProject::is_changing)
+        self.opening.is_some() || self.jobs.busy() || self.open.as_ref().is_some_and(OpenProject::is_changing)
     }
 
     /// One pass over the whole window.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
-        let began = Instant::now();
+        let began = ThreadTime::now();
         watch::without_waiting(|| self.pass(ui));
         self.passes.add(began.elapsed());
     }
@@ -203,6 +203,11 @@ impl Window {
     /// Writes what is unsaved and waits for it; when the window has been closed.
     pub fn finish(&mut self) {
         self.jobs.stop_all();
+        // A training that was asked to stop writes its checkpoint first.
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !self.jobs.running().is_empty() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         if let Some(mut open) = self.open.take() {
             self.views.label.settle(&mut open.labels);
             if let Err(e) = open.labels.close() {
@@ -227,7 +232,18 @@ impl Window {
         }
         self.act(ui.ctx(), &fired);
 
-        self.top_bar(ui, &mut fired);
+        let project = self
+            .open
+            .as_ref()
+            .filter(|_| matches!(self.screen, Screen::Project))
+            .map(|open| (open.project().config.task.as_str(), open.project().root()));
+        top_bar(ui, &mut fired, &mut self.prefs, &mut self.place, project);
+        if fired.has(Action::Help) && !self.help.is_open() {
+            self.help.open();
+        }
+        if fired.has(Action::Palette) && !self.palette.is_open() {
+            self.palette.open();
+        }
         Panel::bottom("status").exact_size(30.0).resizable(false).show(ui, |ui| {
             let open = self.open.as_ref();
             let wish = status::bar(ui, open, &self.jobs, self.device.as_deref(), self.notices.grave());
@@ -254,6 +270,11 @@ impl Window {
         if let Some(open) = &mut self.open {
             super::views::conflict(ui.ctx(), open);
         }
+        let unsafe_edits = self.open.as_ref().map_or(0, |open| {
+            let safety = open.labels.safety();
+            if safety.trouble.is_some() { safety.in_memory } else { 0 }
+        });
+        self.leaving.ui(ui.ctx(), &self.jobs, unsafe_edits);
         self.notices.show(ui.ctx());
     }
 
@@ -321,17 +342,11 @@ impl Window {
         }
     }
 
-    #[cfg(feature = "torch")]
     fn ask_device(&mut self) {
         let wish = self.prefs.device.clone();
         self.asking_device = Some(self.jobs.start_quiet("Looking for a GPU", move |_| {
             crate::net::device::choose(&wish).map(|(_, words)| words)
         }));
-    }
-
-    #[cfg(not(feature = "torch"))]
-    fn ask_device(&mut self) {
-        self.device = Some("no networks in this build".into());
     }
 
     /// Does what concerns the window itself.
@@ -383,6 +398,9 @@ impl Window {
                 self.place = place;
             }
         }
+        if fired.has(Action::OpenNewest) {
+            self.place = Place::Analyze;
+        }
         if let Some(open) = &mut self.open
             && fired.has(Action::Save)
         {
@@ -396,67 +414,6 @@ impl Window {
             self.views.label.settle(&mut open.labels);
             let labels = open.labels;
             let _ = self.jobs.start_quiet("Writing the labels", move |_| labels.close());
-        }
-    }
-
-    fn top_bar(&mut self, ui: &mut egui::Ui, fired: &mut Fired) {
-        let keys = &self.prefs.keys;
-        Panel::top("bar").exact_size(44.0).resizable(false).show(ui, |ui| {
-            ui.horizontal_centered(|ui| {
-                ui.label(RichText::new("limn").strong().size(18.0));
-                if matches!(self.screen, Screen::Project) {
-                    ui.separator();
-                    for place in Place::ALL {
-                        let here = self.place == place;
-                        let tab = ui
-                            .selectable_label(here, RichText::new(place.name()).size(15.0))
-                            .on_hover_text(keys.tip(ui.ctx(), go_action(place)));
-                        if tab.clicked() {
-                            self.place = place;
-                        }
-                    }
-                }
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    let mut button = |words: &str, action: Action| {
-                        if ui.button(words).on_hover_text(keys.tip(ui.ctx(), action)).clicked() {
-                            fired.add(action);
-                            // Acted upon in the next pass at the latest.
-                            ui.ctx().request_repaint();
-                        }
-                    };
-                    button("Shortcuts", Action::Help);
-                    button("Commands…", Action::Palette);
-                    let dark = self.prefs.theme;
-                    let words = match dark {
-                        Wish::System => "Theme: system",
-                        Wish::Light => "Theme: light",
-                        Wish::Dark => "Theme: dark",
-                    };
-                    if ui.button(words).on_hover_text("Light, dark, or as the desktop has it").clicked() {
-                        self.prefs.theme = match dark {
-                            Wish::System => Wish::Light,
-                            Wish::Light => Wish::Dark,
-                            Wish::Dark => Wish::System,
-                        };
-                        ui.ctx().set_theme(self.prefs.theme);
-                    }
-                    if let Some(open) = &self.open
-                        && matches!(self.screen, Screen::Project)
-                    {
-                        ui.add(
-                            egui::Label::new(RichText::new(&open.project().config.task).weak()).truncate(),
-                        )
-                        .on_hover_text(open.project().root().display().to_string());
-                    }
-                });
-            });
-        });
-        let (help, palette) = (fired.has(Action::Help), fired.has(Action::Palette));
-        if help && !self.help.is_open() {
-            self.help.open();
-        }
-        if palette && !self.palette.is_open() {
-            self.palette.open();
         }
     }
 
@@ -518,15 +475,5 @@ impl Window {
             self.place = place;
             ui.ctx().request_repaint();
         }
-    }
-}
-
-fn go_action(place: Place) -> Action {
-    match place {
-        Place::Project => Action::GoProject,
-        Place::Videos => Action::GoVideos,
-        Place::Label => Action::GoLabel,
-        Place::Train => Action::GoTrain,
-        Place::Analyze => Action::GoAnalyze,
     }
 }

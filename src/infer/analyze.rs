@@ -314,6 +314,7 @@ fn write_times(path: &Path, index: &Index, missing: &[usize]) -> Result<()> {
 /// # Errors
 /// When there are none, or they cannot be read.
 pub fn tracks_of(video: &Path, out: Option<&Path>, scorer: &str, watch: &dyn Watch) -> Result<Tracks> {
+    crate::watch::may_wait("reading tracks");
     let folder = out.map_or_else(|| files::folder_of(video), Path::to_owned);
     let path = result_path(&folder, video, scorer, ".h5");
     if !path.exists() {

@@ -21,6 +21,7 @@ impl Engine {
     /// # Errors
     /// When the bundle is damaged or the device is not there.
     pub fn load(folder: &Path, device: &str, precision: Option<Precision>) -> Result<Self> {
+        crate::watch::may_wait("loading a network");
         let (device, words) = device::choose(device)?;
         let Bundle { card, net } = Bundle::load(folder, device)?;
         let precision = precision.unwrap_or_else(|| Precision::best(device));

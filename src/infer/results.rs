@@ -60,6 +60,7 @@ pub fn results(project: &Project, more: &[PathBuf]) -> Vec<ResultFacts> {
 /// that cannot be read has none.
 #[must_use]
 pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
+    crate::watch::may_wait("looking for results");
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).map(|d| d.flatten().map(|e| e.path()).collect()).unwrap_or_default();
     paths.sort();

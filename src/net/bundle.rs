@@ -176,6 +176,7 @@ impl Card {
     /// # Errors
     /// [`crate::Kind::Bundle`] when there is no bundle there, or one of another schema, or a damaged one.
     pub fn read(dir: &Path) -> Result<Self> {
+        crate::watch::may_wait("reading a model");
         /// What every schema has.
         #[derive(Deserialize)]
         struct Version {

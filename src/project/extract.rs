@@ -116,6 +116,7 @@ pub fn extract(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Resul
 /// # Errors
 /// When a wanted video is gone or cannot be read, or 0 frames are asked for.
 pub fn choose(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Result<Vec<Choice>> {
+    crate::watch::may_wait("choosing frames");
     wanted(project, wish, watch)?.iter().map(|video| Ok(one(project, wish, video, watch)?.0)).collect()
 }
 
@@ -126,6 +127,7 @@ pub fn choose(project: &Project, wish: &Extraction, watch: &dyn Watch) -> Result
 /// When a video is gone or cannot be read, has no such frame, or the folder cannot be written. Pictures written
 /// before stay.
 pub fn take(project: &Project, choices: &[Choice], watch: &dyn Watch) -> Result<Vec<Extracted>> {
+    crate::watch::may_wait("extracting frames");
     let chosen = choices.iter().filter(|c| !c.frames.is_empty());
     chosen.map(|choice| write(project, choice, None, watch)).collect()
 }

@@ -66,6 +66,7 @@ impl LabelStore {
     /// # Errors
     /// [`Kind::Labels`] when a table cannot be read or does not fit `config.yaml`.
     pub fn read(project: &Project, watch: &dyn Watch) -> Result<Self> {
+        crate::watch::may_wait("reading labels");
         bodyparts::must_be_finished(project)?;
         Self::open(project, None, watch)
     }
@@ -76,6 +77,7 @@ impl LabelStore {
     /// # Errors
     /// As [`LabelStore::read`]; [`Kind::Exists`] when another limn edits this project's labels.
     pub fn edit(project: &Project, watch: &dyn Watch) -> Result<Self> {
+        crate::watch::may_wait("reading labels");
         let lock = lock(project)?;
         match bodyparts::finish(project, &lock, watch)? {
             Some(changed) => Self::open(&changed, Some(lock), watch),
@@ -228,6 +230,7 @@ impl LabelStore {
     /// # Errors
     /// As [`LabelStore::set`].
     pub fn set_all(&mut self, edits: &[PointEdit]) -> Result<()> {
+        crate::watch::may_wait("writing labels");
         let mut by_video: BTreeMap<&str, Vec<Edit>> = BTreeMap::new();
         for e in edits {
             let Some(name) = self.marks.labels.skeleton.point(e.point) else {
@@ -295,6 +298,7 @@ impl LabelStore {
     /// [`Kind::Exists`] when another program wrote the files meanwhile, or a failed write, the first of them; the
     /// edits stay in the journal then. The other folders are written all the same.
     pub fn flush(&mut self, watch: &dyn Watch) -> Result<usize> {
+        crate::watch::may_wait("writing labels");
         let mut written = 0;
         let mut failed = None;
         for video in self.to_flush() {

@@ -34,6 +34,7 @@ pub fn find_moved(
     probe: Probe<'_>,
     watch: &dyn Watch,
 ) -> Result<Vec<Moved>> {
+    crate::watch::may_wait("looking for videos");
     let gone: Vec<_> = project.videos().into_iter().filter(|v| v.path.is_none()).map(|v| v.stem).collect();
     let mut moved: Vec<Moved> = gone.into_iter().map(|video| Moved { video, found: Vec::new() }).collect();
     let mut open = vec![(folder.to_path_buf(), 0)];

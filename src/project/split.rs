@@ -101,6 +101,7 @@ impl Splits {
     /// # Errors
     /// [`Kind::Config`] when the file cannot be used.
     pub fn read(project: &Project) -> Result<Self> {
+        crate::watch::may_wait("reading splits");
         let path = Self::path(project);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,

@@ -55,6 +55,7 @@ pub struct ModelFacts {
 /// # Errors
 /// When the splits cannot be read. What is wrong with one model is said in its `problem`.
 pub fn models(project: &Project) -> Result<Vec<ModelFacts>> {
+    crate::watch::may_wait("looking for models");
     Ok(Splits::read(project)?
         .shuffles
         .iter()
@@ -127,6 +128,7 @@ fn look(facts: &mut ModelFacts) -> Result<()> {
 /// # Errors
 /// When the file cannot be read or is no such table.
 pub fn history(folder: &Path) -> Result<Vec<Row>> {
+    crate::watch::may_wait("reading a training log");
     let path = folder.join("learning_stats.csv");
     if !path.exists() {
         return Ok(Vec::new());

@@ -66,6 +66,7 @@ impl Index {
     /// [`Kind::NotFound`] when there is no such file; [`Kind::Video`] when it is no video, has no index, ends before
     /// the frames it promises, or holds only sound; [`Kind::Cancelled`] when stopped.
     pub fn open(path: &Path, watch: &dyn Watch) -> Result<Self> {
+        crate::watch::may_wait("indexing a video");
         let mut source = Source::open(path)?;
         let bytes = std::fs::metadata(path).map_err(|e| Error::io("open the video", path, e))?.len();
         let (whole, promised) = source.promised(bytes);

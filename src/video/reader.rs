@@ -140,6 +140,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::frame`].
     pub fn frame_into(&mut self, n: usize, picture: &mut Picture) -> Result<Option<String>> {
+        crate::watch::may_wait("decoding a frame");
         self.frame_while(n, picture, &|| true)
     }
 

@@ -109,6 +109,12 @@ pub fn never_waited() {
     assert_eq!(limn::watch::waited(), Vec::<String>::new(), "the window's thread waited");
 }
 
+/// No pass of the window took 50 ms of its thread's processor time, but for the first few, which lay out every letter.
+pub fn never_slow(harness: &mut Harnessed) {
+    let slow: Vec<_> = harness.state_mut().passes().times().skip(8).filter(|t| t.as_millis() >= 50).collect();
+    assert!(slow.is_empty(), "passes of the window took {slow:?}");
+}
+
 /// A short rendered video of a mouse.
 pub fn video(path: &Path, seed: u64, frames: usize) {
     use limn::synth::{Scene, SceneSpec};

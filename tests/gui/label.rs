@@ -59,11 +59,11 @@ fn labeler(root: &Path) -> Harnessed {
 }
 
 /// Waits for the picture in front.
-fn ready(w: &mut Harnessed) {
+pub fn ready(w: &mut Harnessed) {
     until(w, "the picture", |h| h.state_mut().views().label.is_ready());
 }
 
-fn in_front(w: &mut Harnessed) -> FrameKey {
+pub fn in_front(w: &mut Harnessed) -> FrameKey {
     w.state_mut().views().label.frame().cloned().unwrap()
 }
 
@@ -78,7 +78,7 @@ fn press_with(w: &mut Harnessed, at: Keypoint, button: PointerButton) {
     w.run_steps(3);
 }
 
-fn press(w: &mut Harnessed, at: Keypoint) {
+pub fn press(w: &mut Harnessed, at: Keypoint) {
     press_with(w, at, PointerButton::Primary);
 }
 
@@ -96,7 +96,7 @@ fn drag(w: &mut Harnessed, from: Keypoint, to: Keypoint) {
     w.run_steps(3);
 }
 
-fn key_press(w: &mut Harnessed, key: Key) {
+pub fn key_press(w: &mut Harnessed, key: Key) {
     w.key_press(key);
     w.run_steps(3);
 }
@@ -110,7 +110,7 @@ fn at(w: &Harnessed, key: &FrameKey, point: usize) -> Keypoint {
 }
 
 /// The tables on disk, number by number: picture to x1, y1, x2, y2, ...; as any program reads them.
-fn table(root: &Path, video: &str) -> BTreeMap<String, Vec<Option<f64>>> {
+pub fn table(root: &Path, video: &str) -> BTreeMap<String, Vec<Option<f64>>> {
     let path = root.join("labeled-data").join(video).join("CollectedData_Ada.csv");
     let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_path(path).unwrap();
     let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();

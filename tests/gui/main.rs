@@ -3,10 +3,12 @@
 //! One program for all screens, so that it is linked once. Pictures of every view in both themes are in
 //! `tests/gui/pictures`; `UPDATE_SNAPSHOTS=true` makes them anew, and then they want to be looked at.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
-#![cfg(all(feature = "gui", feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
+#![cfg(feature = "gui")]
 
 mod common;
 mod label;
+mod pictures;
 mod shell;
+mod story;
 mod videos;
 mod work;

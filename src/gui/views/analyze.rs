@@ -6,6 +6,7 @@ use super::train::{device_choice, devices, precision_choice, title};
 use super::train_run::wide;
 use crate::gui::Desk;
 use crate::gui::dialogs::Ask;
+use crate::gui::keys::Action;
 use crate::gui::status::lasting;
 use crate::gui::theme::{Theme, primary_if};
 use crate::infer::{Limit, ResultFacts, Stages, results};
@@ -155,6 +156,12 @@ impl AnalyzeView {
         let dropped: Vec<PathBuf> =
             ui.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect());
         self.add(desk, dropped.into_iter().filter(|p| p.extension().is_none_or(|e| e != "yaml")).collect());
+        if desk.fired.has(Action::OpenNewest)
+            && let Some(newest) = self.facts.as_ref().and_then(|f| f.results.first())
+        {
+            let (tracks, video) = (newest.tracks.clone(), newest.video.clone());
+            self.open(desk, &tracks, video);
+        }
         egui::CentralPanel::default().show(ui, |ui| {
             if let Some(player) = &mut self.player {
                 if player.ui(ui, desk) {
@@ -304,10 +311,14 @@ impl AnalyzeView {
                 .chosen()
                 .and_then(|m| Some((m.model.clone()?, Some(desk.open.project().root().to_path_buf())))),
         };
-        let todo = self.queue.items().iter().filter(|i| !matches!(i.stand, Stand::Done(_))).count();
+        let (todo, all) = {
+            let items = self.queue.items();
+            (items.iter().filter(|i| !matches!(i.stand, Stand::Done(_))).count(), items.len())
+        };
         ui.horizontal(|ui| {
             let good = !working && todo > 0 && model.is_some();
-            if primary_if(ui, good, "Start analysis").clicked()
+            let start = primary_if(ui, good, "Start analysis").clicked();
+            if (start || good && desk.fired.has(Action::MainStep))
                 && let Some((model, project)) = model
             {
                 let terms = Terms {
@@ -328,10 +339,7 @@ impl AnalyzeView {
             {
                 working.stop();
             }
-            if ui
-                .add_enabled(!working && todo < self.queue.items().len(), egui::Button::new("Clear finished"))
-                .clicked()
-            {
+            if ui.add_enabled(!working && todo < all, egui::Button::new("Clear finished")).clicked() {
                 self.queue.items().retain(|i| !matches!(i.stand, Stand::Done(_)));
             }
             if let Some(p) = self.working.as_ref().map(Handle::progress) {

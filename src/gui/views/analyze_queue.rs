@@ -225,7 +225,8 @@ mod tests {
         assert_eq!(video, PathBuf::from("a.mp4"));
         queue.remove(first);
         queue.add(vec![video]);
-        assert_eq!((queue.items().len(), queue.waiting()), (2, 1), "what runs stays as it is");
+        let count = queue.items().len();
+        assert_eq!((count, queue.waiting()), (2, 1), "what runs stays as it is");
         queue.set(first, Stand::Failed("no".into()));
         queue.add(vec!["a.mp4".into()]);
         assert_eq!(queue.waiting(), 2, "tried again");

@@ -1,41 +1,26 @@
 //! The screens, one file each.
 
-#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod analyze;
-#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod analyze_queue;
 mod conflict;
 mod label;
 mod new_project;
 mod project;
-#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 pub mod results;
 mod skeleton_editor;
 mod start;
-#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod train;
-#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod train_run;
-#[cfg(feature = "video")]
 mod videos;
-#[cfg(not(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5")))]
-mod without_networks;
 
-#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 pub use analyze::AnalyzeView;
 pub(super) use conflict::conflict;
 pub use label::LabelView;
 pub use new_project::{NewProjectView, NewWish};
 pub use project::ProjectView;
 pub use start::{StartView, StartWish};
-#[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 pub use train::TrainView;
-#[cfg(feature = "video")]
 pub use videos::VideosView;
-#[cfg(not(feature = "video"))]
-pub use without_networks::VideosView;
-#[cfg(not(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5")))]
-pub use without_networks::{AnalyzeView, TrainView};
 
 use super::desk::{Desk, Place};
 use eframe::egui;

@@ -35,6 +35,8 @@ pub struct NewProjectView {
     edges: Vec<[String; 2]>,
     editor: SkeletonEditor,
     making: Option<Handle<PathBuf>>,
+    /// Whether the keyboard has been put into the first field.
+    begun: bool,
 }
 
 impl NewProjectView {
@@ -98,8 +100,12 @@ impl NewProjectView {
             ui.set_width(ui.available_width());
             egui::Grid::new("who").num_columns(2).spacing([14.0, 8.0]).show(ui, |ui| {
                 let label = ui.label("Name of the project");
-                ui.add(egui::TextEdit::singleline(&mut self.name).hint_text("openfield"))
+                let name = ui
+                    .add(egui::TextEdit::singleline(&mut self.name).hint_text("openfield"))
                     .labelled_by(label.id);
+                if !std::mem::replace(&mut self.begun, true) {
+                    name.request_focus();
+                }
                 ui.end_row();
                 let label = ui.label("Who labels (scorer)");
                 let scorer = self.scorer.get_or_insert_default();
@@ -278,15 +284,9 @@ impl NewProjectView {
 }
 
 /// Width and height of a video's frames.
-#[cfg(feature = "video")]
 pub(super) fn probe(path: &Path, watch: &dyn crate::watch::Watch) -> crate::Result<(usize, usize)> {
     let index = crate::video::Index::open(path, watch)?;
     Ok((index.width(), index.height()))
-}
-
-#[cfg(not(feature = "video"))]
-pub(super) fn probe(path: &Path, _: &dyn crate::watch::Watch) -> crate::Result<(usize, usize)> {
-    Err(crate::Error::new(crate::Kind::Video, "this build of limn cannot open videos").at(path.display()))
 }
 
 /// The folder to begin with: the last one, else the user's documents.

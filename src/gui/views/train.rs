@@ -4,6 +4,7 @@ use super::train_run::{History, News, Run, table, wide};
 use crate::error::Result;
 use crate::gui::Desk;
 use crate::gui::dialogs::Ask;
+use crate::gui::keys::Action;
 use crate::gui::theme::{Theme, primary_if};
 use crate::jobs::Handle;
 use crate::net::{Entry, Precision, device, registry, weights::Cache};
@@ -95,7 +96,8 @@ impl Facts {
         let project = Project::open(root, watch)?;
         let models = models(&project)?;
         let cache = Cache::of_user().ok();
-        let nets = registry()?.iter().map(|e| (e, cache.as_ref().is_some_and(|c| c.has(e)))).collect();
+        let nets: Vec<_> =
+            registry()?.iter().map(|e| (e, cache.as_ref().is_some_and(|c| c.has(e)))).collect();
         let logs = models
             .iter()
             .filter_map(|m| {
@@ -104,11 +106,22 @@ impl Facts {
                 Some((m.shuffle, rows.clone(), History::of(&rows)))
             })
             .collect();
-        let settings = project.settings.default_net.clone();
-        let default_net = settings.unwrap_or_else(|| project.config.default_net_type.clone());
+        let here = |net: &str| nets.iter().any(|(e, here)| e.net == net && *here);
+        let usual = &project.config.default_net_type;
+        // Without a GPU the small network is the right one, all the more where the usual one would have to be fetched.
+        let small = device::facts().gpus.is_empty() && !here(usual) && here(SMALL);
+        let default_net = project
+            .settings
+            .default_net
+            .clone()
+            .or_else(|| models.iter().rev().find_map(|m| m.net.clone()))
+            .unwrap_or_else(|| if small { SMALL.to_owned() } else { usual.clone() });
         Ok(Self { models, logs, nets, default_net, devices: devices() })
     }
 }
+
+/// The network that trains on a processor in minutes.
+const SMALL: &str = "efficientnet_lite0";
 
 /// The devices of this machine: what `--device` calls them, and what they are in words.
 pub(super) fn devices() -> Vec<(String, String)> {
@@ -321,7 +334,7 @@ impl TrainView {
             } else {
                 start
             };
-            if start.clicked() {
+            if start.clicked() || good && desk.fired.has(Action::MainStep) {
                 let options = self.options(desk);
                 self.start(desk, options);
             }

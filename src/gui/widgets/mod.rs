@@ -2,7 +2,6 @@
 
 pub mod canvas;
 pub mod curves;
-#[cfg(feature = "video")]
 pub mod player;
 pub mod traces;
 

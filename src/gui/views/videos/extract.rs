@@ -275,7 +275,9 @@ impl Extract {
                 }
             };
             let busy = self.choosing.is_some();
-            if primary_if(ui, !busy && !videos.is_empty(), "Preview frames").clicked() {
+            let good = !busy && !videos.is_empty();
+            let preview = primary_if(ui, good, "Preview frames").clicked();
+            if preview || good && desk.fired.has(Action::MainStep) {
                 let crop = self.cuts(desk);
                 self.choose(desk, Extraction { method, count, seed: self.seed, videos, crop });
             }
