@@ -276,14 +276,15 @@ impl Player {
                 button(ui, "Next", Action::NextFrame);
                 button(ui, "Forward 10", Action::Forward);
                 button(ui, "Last", Action::LastFrame);
-                ui.separator();
+                self.act(&pressed);
+            });
+            ui.horizontal_wrapped(|ui| {
                 self.number(ui, keys, last);
                 ui.separator();
                 ui.label(self.times());
                 ui.separator();
                 self.speeds(ui);
                 ui.weak(self.standing());
-                self.act(&pressed);
             });
         });
     }
