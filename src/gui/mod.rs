@@ -42,3 +42,8 @@ mod window;
 pub use desk::{Contents, Desk, OpenProject, Place};
 pub use run::{Renderer, run};
 pub use window::{Start, Window};
+
+/// Takes what a thread and the window share; after a thread that panicked, as it left it.
+fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,6 +1,7 @@
 //! What the window tells: errors stay until they are dismissed, the rest fades; all of it can be read again.
 
 use super::theme::Theme;
+use super::widgets::controls::named_small;
 use crate::error::Error;
 use eframe::egui::{self, Align2, Id, RichText};
 use std::time::{Duration, Instant};
@@ -153,8 +154,7 @@ fn card(ui: &mut egui::Ui, notice: &Notice) -> bool {
         ui.set_width(390.0);
         ui.horizontal_top(|ui| {
             ui.with_layout(egui::Layout::right_to_left(egui::Align::TOP), |ui| {
-                let close = ui.small_button("×").on_hover_text("Dismiss this message");
-                let close = close.accessible_name("Dismiss this message");
+                let close = named_small(ui, "×", "Dismiss this message");
                 dismissed = close.clicked();
                 ui.with_layout(egui::Layout::top_down(egui::Align::LEFT), |ui| {
                     if !notice.title.is_empty() {

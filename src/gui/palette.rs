@@ -2,6 +2,7 @@
 
 use super::keys::{Action, Keys, Scope};
 use super::theme::{Theme, modal};
+use super::widgets::controls::named_small;
 use eframe::egui::{self, Event, Key, KeyboardShortcut, RichText};
 
 /// Finds a command by a few letters of its words.
@@ -155,8 +156,7 @@ impl Help {
                         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                             if keys.is_own(action) {
                                 let name = format!("Usual key of {}", action.words());
-                                let reset = ui.small_button("Reset").on_hover_text(&name);
-                                let reset = reset.accessible_name(&name);
+                                let reset = named_small(ui, "Reset", &name);
                                 if reset.clicked() {
                                     keys.reset(action);
                                 }

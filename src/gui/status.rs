@@ -2,10 +2,10 @@
 
 use super::desk::OpenProject;
 use super::theme::Theme;
+use super::widgets::words;
 use crate::jobs::{Jobs, Progress, State};
 use crate::labeling;
 use eframe::egui::{self, RichText};
-use std::time::{Duration, SystemTime};
 
 /// What the user asked for in the status bar.
 pub(super) enum Wish {
@@ -78,7 +78,7 @@ fn saved(open: &OpenProject, theme: &Theme) -> (String, egui::Color32, String) {
         return (format!("Saving {} edits…", safety.in_memory), theme.warn, String::new());
     }
     let points = safety.labeled_points;
-    let when = safety.last_saved.map(clock);
+    let when = safety.last_saved.map(words::time_of_day);
     match (safety.in_journal, when) {
         (0, Some(when)) => (
             format!("Labels saved {when}, {points} points"),
@@ -94,29 +94,10 @@ fn saved(open: &OpenProject, theme: &Theme) -> (String, egui::Color32, String) {
     }
 }
 
-/// A time of day in the user's zone.
-#[must_use]
-pub(super) fn clock(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time)
-        .map(|t| t.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
-        .unwrap_or_default()
-}
-
 fn brief(job: &Progress) -> String {
     match job.fraction() {
         Some(part) => format!("{}: {:.0} %", job.title, part * 100.0),
         None => job.title.clone(),
-    }
-}
-
-/// `1 h 5 min`, `2 min 10 s`, `8 s`.
-#[must_use]
-pub fn lasting(time: Duration) -> String {
-    let s = time.as_secs();
-    match s {
-        0..60 => format!("{s} s"),
-        60..3600 => format!("{} min {} s", s / 60, s % 60),
-        _ => format!("{} h {} min", s / 3600, s / 60 % 60),
     }
 }
 
@@ -153,8 +134,8 @@ fn row(ui: &mut egui::Ui, job: &Progress, jobs: &Jobs, theme: &Theme) {
                 if job.per_second > 0.0 {
                     ui.weak(format!("{:.1} per second", job.per_second));
                 }
-                if let Some(left) = job.seconds_left.filter(|s| s.is_finite() && *s < 1e7) {
-                    ui.weak(format!("{} left", lasting(Duration::from_secs_f64(left.max(0.0)))));
+                if let Some(left) = words::left(job.seconds_left) {
+                    ui.weak(left);
                 }
                 ui.weak(&job.status);
                 let words = if job.stopping { "Stopping…" } else { "Stop" };
@@ -166,7 +147,10 @@ fn row(ui: &mut egui::Ui, job: &Progress, jobs: &Jobs, theme: &Theme) {
                 }
             }
             State::Done => {
-                ui.label(RichText::new(format!("done in {}", lasting(job.elapsed))).color(theme.good));
+                ui.label(
+                    RichText::new(format!("done in {}", words::lasting(job.elapsed.as_secs_f64())))
+                        .color(theme.good),
+                );
             }
             State::Stopped => {
                 ui.label(RichText::new("stopped; what was finished is kept").color(theme.warn));

@@ -106,8 +106,8 @@ fn a_video_is_stepped_jumped_and_played_by_keys() {
     // Again from the start by the space bar, and held.
     press(&mut w, Key::Home);
     until(&mut w, "the first frame", |h| h.state_mut().views().videos.player().is_settled());
-    click(&mut w, "Next");
-    w.get_by_label("Next").click();
+    click(&mut w, "Next frame");
+    w.get_by_label("Next frame").click();
     w.run_steps(3);
     assert_eq!(frame(&mut w), 2);
     click(&mut w, "m2");

@@ -1,14 +1,14 @@
 //! Analysis: a queue of videos, how each goes, and the results that can be opened.
 
 use super::analyze_queue::{Item, Queue, Stand, Terms, expand};
-use super::results::Player;
-use super::train::{device_choice, devices, precision_choice, title};
-use super::train_run::wide;
+use super::choices::{device_choice, devices, precision_choice, shuffle_title};
+use super::results::TracksView;
 use crate::gui::Desk;
 use crate::gui::dialogs::Ask;
 use crate::gui::keys::Action;
-use crate::gui::status::lasting;
 use crate::gui::theme::{Theme, primary_if};
+use crate::gui::widgets::controls::{Entry, named_small, titled_card};
+use crate::gui::widgets::words::{brief, counted, date, file_name, left};
 use crate::infer::{Limit, ResultFacts, Stages, results};
 use crate::jobs::Handle;
 use crate::net::Precision;
@@ -17,7 +17,6 @@ use crate::train::{ModelFacts, models};
 use eframe::egui::{self, RichText};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 /// The view Analyze.
 #[derive(Default)]
@@ -33,7 +32,7 @@ pub struct AnalyzeView {
     typed: String,
     ticked: BTreeSet<PathBuf>,
     form: Form,
-    player: Option<Player>,
+    player: Option<TracksView>,
 }
 
 struct Form {
@@ -92,8 +91,7 @@ impl AnalyzeView {
             self.working = None;
             self.queue.at_rest();
             if let Ok(n) = result {
-                let s = if n == 1 { "video" } else { "videos" };
-                desk.notices.note(format!("Analyzed {n} {s}."));
+                desk.notices.note(format!("Analyzed {}.", counted(n, "video")));
             }
             self.ask(desk);
         }
@@ -171,16 +169,16 @@ impl AnalyzeView {
             }
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                 ui.set_max_width(ui.available_width().min(1100.0));
-                wide(ui, "Model", |ui| self.terms(ui, desk));
+                titled_card(ui, "Model", |ui| self.terms(ui, desk));
                 ui.add_space(10.0);
-                wide(ui, "Videos", |ui| {
+                titled_card(ui, "Videos", |ui| {
                     self.sources(ui, desk);
                     ui.add_space(6.0);
                     self.work(ui, desk);
                     self.list(ui, desk);
                 });
                 ui.add_space(10.0);
-                wide(ui, "Results", |ui| self.results(ui, desk));
+                titled_card(ui, "Results", |ui| self.results(ui, desk));
                 ui.add_space(16.0);
             });
         });
@@ -204,10 +202,10 @@ impl AnalyzeView {
             let label = ui.label("Trained network");
             let text = match self.form.model {
                 Model::Folder => "A model folder".to_owned(),
-                _ => self.chosen().map_or_else(|| "none trained yet".to_owned(), title),
+                _ => self.chosen().map_or_else(|| "none trained yet".to_owned(), shuffle_title),
             };
             ui.vertical(|ui| {
-                let of: Vec<(u32, String)> = self.usable().map(|m| (m.shuffle, title(m))).collect();
+                let of: Vec<(u32, String)> = self.usable().map(|m| (m.shuffle, shuffle_title(m))).collect();
                 let combo = egui::ComboBox::from_id_salt("model")
                     .width(380.0)
                     .truncate()
@@ -261,12 +259,14 @@ impl AnalyzeView {
             if ui.button("Add a folder…").clicked() {
                 desk.dialogs.ask(FOLDER, Ask::Folder, "A folder of videos");
             }
-            let field = ui.add(egui::TextEdit::singleline(&mut self.typed).hint_text("or type a path"));
-            let field = field.accessible_name("Path of a video or folder");
-            let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-            if (ui.button("Add path").clicked() || enter) && !self.typed.trim().is_empty() {
-                let path = PathBuf::from(self.typed.trim());
-                self.typed.clear();
+            let path = Entry {
+                name: "Path of a video or folder",
+                hint: "or type a path",
+                button: "Add path",
+                ..Entry::default()
+            };
+            if path.show(ui, &mut self.typed) {
+                let path = PathBuf::from(std::mem::take(&mut self.typed).trim());
                 self.add(desk, vec![path]);
             }
             ui.weak("Videos and folders can also be dropped here.");
@@ -280,7 +280,7 @@ impl AnalyzeView {
             egui::ScrollArea::vertical().id_salt("project videos").max_height(160.0).show(ui, |ui| {
                 for path in &there {
                     let mut on = self.ticked.contains(*path);
-                    if ui.checkbox(&mut on, name(path)).changed() {
+                    if ui.checkbox(&mut on, file_name(path)).changed() {
                         if on {
                             self.ticked.insert((*path).clone());
                         } else {
@@ -362,7 +362,7 @@ impl AnalyzeView {
         let mut open = None;
         egui::Grid::new("queue").num_columns(3).striped(true).spacing([16.0, 6.0]).show(ui, |ui| {
             for item in &items {
-                let words = name(&item.video);
+                let words = file_name(&item.video);
                 ui.label(brief(&words)).on_hover_text(item.video.display().to_string());
                 ui.horizontal(|ui| stand(ui, &item.stand, &words));
                 ui.horizontal(|ui| match &item.stand {
@@ -374,8 +374,7 @@ impl AnalyzeView {
                     }
                     Stand::Running(_) => {}
                     _ => {
-                        let take = ui.small_button("Remove").on_hover_text("Take off the list");
-                        if take.accessible_name(format!("Take {words} off the list")).clicked() {
+                        if named_small(ui, "Remove", &format!("Take {words} off the list")).clicked() {
                             self.queue.remove(item.id);
                         }
                     }
@@ -408,8 +407,8 @@ impl AnalyzeView {
                 for r in &facts.results {
                     ui.label(brief(&r.stem)).on_hover_text(r.tracks.display().to_string());
                     ui.weak(brief(&r.scorer)).on_hover_text(&r.scorer);
-                    let frames = r.frames.map(|n| format!("{n} frames")).unwrap_or_default();
-                    ui.weak(format!("{frames}  {}", r.when.map(when).unwrap_or_default()));
+                    let frames = r.frames.map(|n| counted(n, "frame")).unwrap_or_default();
+                    ui.weak(format!("{frames}  {}", r.when.map(date).unwrap_or_default()));
                     let name = format!("Open {} by {}", r.stem, r.scorer);
                     if ui.button("Open").accessible_name(name).clicked() {
                         open = Some((r.tracks.clone(), r.video.clone()));
@@ -425,11 +424,11 @@ impl AnalyzeView {
 
     /// Opens tracks in the player.
     pub fn open(&mut self, desk: &mut Desk<'_>, tracks: &Path, video: Option<PathBuf>) {
-        self.player = Some(Player::open(desk, tracks, video));
+        self.player = Some(TracksView::open(desk, tracks, video));
     }
 
     /// The player, when tracks are open.
-    pub fn player(&mut self) -> Option<&mut Player> {
+    pub fn player(&mut self) -> Option<&mut TracksView> {
         self.player.as_mut()
     }
 }
@@ -453,7 +452,9 @@ fn stand(ui: &mut egui::Ui, stand: &Stand, name: &str) {
                 egui::ProgressBar::new(share).desired_width(200.0).text(RichText::new(&words).size(11.5));
             ui.add(bar).accessible_name(format!("{name}: {words}"));
             ui.strong(format!("{:.1} frames/s", seen.fps));
-            ui.label(format!("{} left", lasting(Duration::from_secs_f64(seen.seconds_left.clamp(0.0, 1e9)))));
+            if let Some(left) = left(Some(seen.seconds_left)) {
+                ui.label(left);
+            }
             limit(ui, &seen.stages);
         }
         Stand::Done(a) if a.skipped => {
@@ -494,25 +495,4 @@ fn limit(ui: &mut egui::Ui, stages: &Stages) {
         stages.decode_busy * 100.0,
         stages.compute_busy * 100.0
     ));
-}
-
-/// A long name without its middle.
-fn brief(name: &str) -> String {
-    const MOST: usize = 46;
-    let letters: Vec<char> = name.chars().collect();
-    if letters.len() <= MOST {
-        return name.to_owned();
-    }
-    let (head, tail) = (&letters[..MOST / 2], &letters[letters.len() - MOST / 2..]);
-    head.iter().chain(&['…']).chain(tail).collect()
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn when(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time)
-        .map(|t| t.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string())
-        .unwrap_or_default()
 }

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::files;
+use crate::gui::lock;
+use crate::gui::widgets::words::counted;
 use crate::infer::{Analysis, Engine, Request, Seen, analyze_seen};
 use crate::jobs::{Handle, Jobs, Wake};
 use crate::net::Precision;
@@ -9,7 +11,7 @@ use crate::project::{Project, is_video, video_files};
 use crate::watch::Watch;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How a video stands.
 #[derive(Debug, Clone)]
@@ -58,7 +60,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn items(&self) -> MutexGuard<'_, Vec<Item>> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.items)
     }
 
     /// Adds videos that are not there yet, or are and were done with.
@@ -113,10 +115,7 @@ impl Queue {
             }
         }
         let queue = self.clone();
-        let title = match self.waiting() {
-            1 => "Analyzing 1 video".to_owned(),
-            n => format!("Analyzing {n} videos"),
-        };
+        let title = format!("Analyzing {}", counted(self.waiting(), "video"));
         jobs.start(title, move |watch| queue.work(&terms, watch, &wake))
     }
 

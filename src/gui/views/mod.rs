@@ -1,7 +1,8 @@
-//! The screens, one file each.
+//! The screens, one file or folder each.
 
 mod analyze;
 mod analyze_queue;
+mod choices;
 mod conflict;
 mod label;
 mod new_project;
@@ -10,7 +11,6 @@ pub mod results;
 mod skeleton_editor;
 mod start;
 mod train;
-mod train_run;
 mod videos;
 
 pub use analyze::AnalyzeView;

@@ -5,6 +5,7 @@ use crate::gui::dialogs::{Ask, Dialogs};
 use crate::gui::notices::Notices;
 use crate::gui::prefs::Prefs;
 use crate::gui::theme::{Theme, card, primary_if};
+use crate::gui::widgets::controls::{Entry, named_small};
 use crate::jobs::{Handle, Jobs};
 use crate::pose::Skeleton;
 use crate::project::{NewProject, Project, VideoMode, is_video, today};
@@ -141,17 +142,10 @@ impl NewProjectView {
                 if ui.button("Choose videos…").clicked() {
                     dialogs.ask("new: videos", Ask::Videos, "Videos of the new project");
                 }
-                let label = ui.label("Path");
-                let field = ui
-                    .add(egui::TextEdit::singleline(&mut self.typed_video).desired_width(320.0))
-                    .labelled_by(label.id);
-                let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-                if ui.button("Add video").clicked() || enter {
-                    let path = self.typed_video.trim().to_owned();
-                    if !path.is_empty() {
-                        self.add_videos(vec![PathBuf::from(path)]);
-                        self.typed_video.clear();
-                    }
+                let path = Entry { label: "Path", width: 320.0, button: "Add video", ..Entry::default() };
+                if path.show(ui, &mut self.typed_video) {
+                    let path = std::mem::take(&mut self.typed_video);
+                    self.add_videos(vec![PathBuf::from(path.trim())]);
                 }
             });
             let mut gone = None;
@@ -335,9 +329,4 @@ fn chips(ui: &mut egui::Ui, names: &[String]) -> Option<usize> {
         }
     });
     gone
-}
-
-/// A small button that shows a sign and is named in words.
-pub(super) fn named_small(ui: &mut egui::Ui, sign: &str, words: &str) -> egui::Response {
-    ui.small_button(sign).on_hover_text(words).accessible_name(words)
 }

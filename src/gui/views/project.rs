@@ -1,9 +1,10 @@
 //! What the project is: where it lies, how far it is, its body parts, pairs and skeleton.
 
-use super::new_project::named_small;
 use super::skeleton_editor::{SkeletonEditor, part_colour};
 use crate::draw::ColourMap;
 use crate::gui::theme::{Theme, card, modal, primary};
+use crate::gui::widgets::controls::{Entry, named_small};
+use crate::gui::widgets::words::counted;
 use crate::gui::{Desk, Place};
 use crate::jobs::Handle;
 use crate::labeling::{BodypartChange, State};
@@ -93,14 +94,10 @@ impl ProjectView {
             });
             ui.add_enabled_ui(editable, |ui| {
                 ui.horizontal(|ui| {
-                    let label = ui.label("New body part");
-                    let field =
-                        ui.add(egui::TextEdit::singleline(&mut self.typed_part)).labelled_by(label.id);
-                    let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-                    let name = self.typed_part.trim().to_owned();
-                    if (ui.button("Add body part").clicked() || enter) && !name.is_empty() {
+                    let (label, button) = ("New body part", "Add body part");
+                    if (Entry { label, button, ..Entry::default() }).show(ui, &mut self.typed_part) {
+                        let name = std::mem::take(&mut self.typed_part).trim().to_owned();
                         desk.open.labels.change_bodyparts(BodypartChange::Add { names: vec![name] });
-                        self.typed_part.clear();
                     }
                 });
             });
@@ -355,9 +352,4 @@ fn pick(ui: &mut egui::Ui, what: &str, chosen: &mut String, names: &[String]) {
         }
     });
     combo.response.accessible_name(what);
-}
-
-/// `1 video`, `2 videos`.
-fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

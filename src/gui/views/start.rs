@@ -1,10 +1,12 @@
+use crate::gui::lock;
 use crate::gui::prefs::Prefs;
 use crate::gui::theme::{Theme, card, primary};
+use crate::gui::widgets::controls::{Entry, named_small};
 use crate::jobs::Wake;
 use eframe::egui::{self, RichText};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What the user wants from the start screen.
 pub enum StartWish {
@@ -55,20 +57,15 @@ impl StartView {
                 });
                 ui.add_space(10.0);
                 ui.horizontal(|ui| {
-                    let label = ui.label("Project folder");
-                    let field = ui
-                        .add(
-                            egui::TextEdit::singleline(&mut self.typed)
-                                .hint_text("folder or config.yaml of a DeepLabCut or limn project")
-                                .desired_width(ui.available_width() - 90.0),
-                        )
-                        .labelled_by(label.id);
-                    let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-                    let path = self.typed.trim();
-                    if (ui.add_enabled(!path.is_empty(), egui::Button::new("Open")).clicked() || enter)
-                        && !path.is_empty()
-                    {
-                        wish = Some(StartWish::Open(PathBuf::from(path)));
+                    let path = Entry {
+                        label: "Project folder",
+                        hint: "folder or config.yaml of a DeepLabCut or limn project",
+                        width: ui.available_width() - 190.0,
+                        button: "Open",
+                        ..Entry::default()
+                    };
+                    if path.show(ui, &mut self.typed) {
+                        wish = Some(StartWish::Open(PathBuf::from(self.typed.trim())));
                     }
                 });
                 ui.weak("A project folder can also be dropped on this window.");
@@ -90,7 +87,7 @@ impl StartView {
             }
             let theme = Theme::of(ui);
             for path in recent {
-                let there = self.there.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
+                let there = lock(&self.there).get(path).copied();
                 card(ui).inner_margin(egui::Margin::symmetric(12, 8)).show(ui, |ui| {
                     ui.horizontal(|ui| {
                         let name = name_of(path);
@@ -101,9 +98,7 @@ impl StartView {
                         });
                         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                             let forget = format!("Take {name} off this list");
-                            let button = ui.small_button("×").on_hover_text(&forget);
-                            let button = button.accessible_name(&forget);
-                            if button.clicked() {
+                            if named_small(ui, "×", &forget).clicked() {
                                 wish = Some(StartWish::Forget(path.clone()));
                             }
                             if there == Some(false) {
@@ -134,7 +129,7 @@ impl StartView {
         std::thread::spawn(move || {
             for path in paths {
                 let found = path.join("config.yaml").is_file();
-                there.lock().unwrap_or_else(PoisonError::into_inner).insert(path, found);
+                lock(&there).insert(path, found);
                 wake();
             }
         });

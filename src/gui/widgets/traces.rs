@@ -4,6 +4,7 @@
 //! its frames, which [`TrackPyramids`] answer in a few steps. Shapes are made anew only when the view changes.
 
 use crate::gui::theme::Theme;
+use crate::gui::widgets::words::clock_brief;
 use crate::pose::{Quantity, TrackPyramids, Tracks};
 use eframe::egui::{self, Align2, Color32, FontId, Mesh, Pos2, Rect, Sense, Shape, Stroke, Vec2, pos2, vec2};
 use std::ops::Range;
@@ -230,7 +231,7 @@ impl Traces {
             }
             let time = shown.times.and_then(|t| t.get(frame as usize));
             let words =
-                time.map_or_else(|| number(frame), |t| format!("{} ({})", number(frame), seconds(*t)));
+                time.map_or_else(|| number(frame), |t| format!("{} ({})", number(frame), clock_brief(*t)));
             painter.text(pos2(x, area.bottom() + 4.0), Align2::CENTER_TOP, words, font.clone(), theme.weak);
         }
         let x = x_of(shown.frame as f64);
@@ -398,18 +399,6 @@ fn number(value: f64) -> String {
     if value < 0.0 { format!("-{text}") } else { text }
 }
 
-/// `1:02:03`, `2:03.5`, `3.50 s`.
-#[must_use]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // seconds of a video
-pub fn seconds(time: f64) -> String {
-    let whole = time.max(0.0) as u64;
-    match whole {
-        0..60 => format!("{time:.2} s"),
-        60..3600 => format!("{}:{:04.1}", whole / 60, time - (whole / 60 * 60) as f64),
-        _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,7 +411,6 @@ mod tests {
         assert!(ticks(5.0, 5.0, 3.0).is_empty() && ticks(0.0, f64::NAN, 3.0).is_empty());
         assert_eq!(number(1_234_567.0), "1\u{a0}234\u{a0}567");
         assert_eq!([number(1234.0), number(-0.5)], ["1234", "-0.5"]);
-        assert_eq!([seconds(3.5), seconds(123.5), seconds(3723.0)], ["3.50 s", "2:03.5", "1:02:03"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The list of frames: what is done, progress by video, and the way from one to the next. No egui here.
 
+use crate::gui::widgets::words::counted;
 use crate::pose::{FrameKey, Labels};
 use crate::project::Hidden;
 use std::collections::HashSet;
@@ -79,9 +80,8 @@ impl VideoFrames {
 /// Such as "12 of 20 frames done, 3 begun".
 #[must_use]
 pub fn words(done: usize, begun: usize, all: usize) -> String {
-    let frames = if all == 1 { "frame" } else { "frames" };
     let begun = if begun > 0 { format!(", {begun} begun") } else { String::new() };
-    format!("{done} of {all} {frames} done{begun}")
+    format!("{done} of {} done{begun}", counted(all, "frame"))
 }
 
 /// A line of the list.

@@ -19,6 +19,7 @@ mod steps;
 use crate::gui::keys::Action;
 use crate::gui::pictures::{Look, Pictures};
 use crate::gui::widgets::canvas::{Canvas, CanvasResponse, Content, Phase};
+use crate::gui::widgets::words::counted;
 use crate::gui::{Desk, Place};
 use crate::labeling::{Session, State};
 use crate::pose::{FrameKey, Keypoint};
@@ -450,8 +451,7 @@ impl LabelView {
         }
         let count = edits.len();
         if self.edit(labels, &format!("copy points from {}", from.image), edits) {
-            let points = if count == 1 { "point" } else { "points" };
-            self.hint = format!("{count} {points} copied from {}.", from.image);
+            self.hint = format!("{} copied from {}.", counted(count, "point"), from.image);
             self.part = steps::begin(self.mode, self.part, &self.points(), |p| self.said(labels, p));
         }
     }

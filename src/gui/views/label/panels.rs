@@ -7,6 +7,7 @@ use crate::gui::keys::Action;
 use crate::gui::pictures::{Pictures, THUMBNAIL, Thumbnail};
 use crate::gui::theme::Theme;
 use crate::gui::widgets::canvas::Tone;
+use crate::gui::widgets::words::counted;
 use crate::gui::{Desk, Place};
 use crate::labeling::State;
 use crate::project::Mark;
@@ -399,7 +400,7 @@ fn standing(ui: &Ui, desk: &Desk<'_>) -> Option<(String, Color32)> {
 /// What is not safe yet, or why; the window's status bar says the rest.
 fn unsaved(desk: &Desk<'_>) -> Option<String> {
     let safety = desk.open.labels.safety();
-    let points = |n: usize| if n == 1 { "1 point".to_owned() } else { format!("{n} points") };
+    let points = |n: usize| counted(n, "point");
     match (safety.trouble, safety.in_memory) {
         (Some(trouble), 0) => Some(trouble),
         (Some(trouble), n) => Some(format!("{} only in memory: {trouble}", points(n))),

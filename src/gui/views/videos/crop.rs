@@ -2,11 +2,11 @@
 
 use crate::gui::Desk;
 use crate::gui::theme::{Theme, card, primary_if};
-use crate::gui::widgets::canvas::{CanvasResponse, Phase};
+use crate::gui::widgets::canvas::{CanvasResponse, Line, Phase};
 use crate::pose::Keypoint;
 use crate::project::{Project, ProjectVideo};
 use crate::watch::Watch;
-use eframe::egui::{self, DragValue, RichText};
+use eframe::egui::{self, Color32, DragValue, RichText};
 
 /// The names of the corners, in the order of [`Crop::grips`].
 const CORNERS: [&str; 4] =
@@ -182,6 +182,13 @@ fn within([x1, x2, y1, y2]: [i64; 4], [_, w, _, h]: [i64; 4]) -> [i64; 4] {
     };
     let ((x1, x2), (y1, y2)) = (side(x1, x2, w), side(y1, y2, h));
     [x1, x2, y1, y2]
+}
+
+/// A rectangle's four lines on a canvas.
+pub(super) fn outline([x1, x2, y1, y2]: [f64; 4], colour: Color32, width: f32) -> [Line; 4] {
+    let corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)].map(|(x, y)| Keypoint::new(x, y));
+    let side = |a: usize, b: usize| Line { ends: [corners[a], corners[b]], colour, width };
+    [side(0, 1), side(1, 2), side(2, 3), side(3, 0)]
 }
 
 #[cfg(test)]

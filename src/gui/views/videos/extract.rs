@@ -4,8 +4,10 @@ use super::crop::Crop;
 use crate::gui::keys::Action;
 use crate::gui::theme::{Theme, card, primary_if};
 use crate::gui::widgets::canvas::{Tone, colour_image};
+use crate::gui::widgets::controls::named_small;
 use crate::gui::widgets::player::Player;
-use crate::gui::{Desk, Place};
+use crate::gui::widgets::words::counted;
+use crate::gui::{Desk, Place, lock};
 use crate::jobs::Handle;
 use crate::picture::Picture;
 use crate::project::{Choice, Extracted, Extraction, Method, Project, ProjectVideo, choose, take};
@@ -16,7 +18,7 @@ use eframe::egui::{
     StrokeKind, TextureHandle, TextureOptions, UiBuilder, WidgetInfo, pos2, vec2,
 };
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Width of a picture in the gallery, in points; its height goes by the video's shape.
 const WIDE: f32 = 176.0;
@@ -294,7 +296,7 @@ impl Extract {
         ui.horizontal(|ui| {
             ui.spinner();
             ui.weak(if progress.stage.is_empty() { "Choosing frames".to_owned() } else { progress.stage });
-            if ui.small_button("Stop").accessible_name("Stop choosing frames").clicked() {
+            if named_small(ui, "Stop", "Stop choosing frames").clicked() {
                 handle.stop();
             }
         });
@@ -489,7 +491,7 @@ fn method_name(method: Method) -> &'static str {
 
 /// Such as "1 frame" and "12 frames".
 fn frames(n: usize) -> String {
-    format!("{} {}", crate::gui::widgets::count(n), if n == 1 { "frame" } else { "frames" })
+    counted(n, "frame")
 }
 
 /// A picture for the gallery, of the part that would be written.
@@ -502,8 +504,4 @@ fn small(picture: &Picture, crop: Option<[usize; 4]>) -> ColorImage {
         part.set(x - x1, y - y1, picture.get(x, y));
     }
     colour_image(&part, Tone::default(), PIXELS)
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

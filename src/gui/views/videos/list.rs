@@ -3,9 +3,9 @@
 use crate::gui::dialogs::Ask;
 use crate::gui::theme::Theme;
 use crate::gui::views::new_project::probe;
-use crate::gui::widgets::count;
-use crate::gui::widgets::player::clock;
-use crate::gui::{Contents, Desk};
+use crate::gui::widgets::controls::{Entry, named_small};
+use crate::gui::widgets::words::{clock, count, counted, file_name};
+use crate::gui::{Contents, Desk, lock};
 use crate::jobs::Handle;
 use crate::project::{Project, VideoMode, is_video};
 use crate::video::Glance;
@@ -13,7 +13,7 @@ use crate::watch::Watch;
 use eframe::egui::{self, RichText, ScrollArea};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What the heads of files say, or why they cannot be read; by path, as a thread finds out.
 type Glances = Arc<Mutex<HashMap<PathBuf, Result<Glance, String>>>>;
@@ -131,8 +131,8 @@ impl List {
         let root = desk.open.project().root().to_path_buf();
         let mode = if self.copy { VideoMode::Copy } else { VideoMode::Link };
         let title = match videos.as_slice() {
-            [one] => format!("Adding {}", one.file_name().unwrap_or_default().to_string_lossy()),
-            all => format!("Adding {} videos", all.len()),
+            [one] => format!("Adding {}", file_name(one)),
+            all => format!("Adding {}", counted(all.len(), "video")),
         };
         self.adding = Some(desk.jobs.start(title, move |watch: &dyn Watch| {
             let mut project = Project::open(&root, watch)?;
@@ -169,8 +169,7 @@ impl List {
                         None => {
                             let found = ui.colored_label(theme.warn, "The file was not found");
                             found.on_hover_text("Choose it to search for the file");
-                            let name = format!("Find {}…", video.stem);
-                            if ui.small_button("Find…").accessible_name(name).clicked() {
+                            if named_small(ui, "Find…", &format!("Find {}…", video.stem)).clicked() {
                                 *chosen = Some(video.stem.clone());
                             }
                         }
@@ -204,17 +203,16 @@ impl List {
                 }
             });
             ui.horizontal(|ui| {
-                let label = ui.label("Path");
-                let width = (ui.available_width() - 60.0).max(60.0);
-                let field = ui
-                    .add(egui::TextEdit::singleline(&mut self.typed).desired_width(width))
-                    .labelled_by(label.id)
-                    .accessible_name("Path of a video to add");
-                let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-                let add = ui.button("Add").accessible_name("Add the typed video").clicked();
-                if (add || enter) && !self.typed.trim().is_empty() {
-                    let path = PathBuf::from(self.typed.trim());
-                    self.typed.clear();
+                let path = Entry {
+                    label: "Path",
+                    name: "Path of a video to add",
+                    width: (ui.available_width() - 100.0).max(60.0),
+                    button: "Add",
+                    button_name: "Add the typed video",
+                    ..Entry::default()
+                };
+                if path.show(ui, &mut self.typed) {
+                    let path = PathBuf::from(std::mem::take(&mut self.typed).trim());
                     self.add(desk, vec![path]);
                 }
             });
@@ -224,13 +222,9 @@ impl List {
     }
 }
 
-fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What the head of a file says, in lines.
 fn facts(glance: &Glance) -> Vec<String> {
-    let frames = glance.frames.map(|n| format!("{} frames", count(n)));
+    let frames = glance.frames.map(|n| counted(n, "frame"));
     let fps = glance.fps.map(|f| format!("{} fps", (f * 100.0).round() / 100.0));
     let long = glance.duration.map(|d| match clock(d).split_once('.') {
         Some((minutes, _)) if d >= 60.0 => format!("{minutes} min"),

@@ -3,6 +3,7 @@
 use crate::gui::Desk;
 use crate::gui::dialogs::Ask;
 use crate::gui::theme::{Theme, card, primary, primary_if};
+use crate::gui::widgets::controls::{Entry, named_small};
 use crate::jobs::Handle;
 use crate::project::{Moved, Project, ProjectVideo, VideoMode, find_moved};
 use crate::video::Glance;
@@ -64,12 +65,9 @@ impl Missing {
                 }
             });
             ui.horizontal(|ui| {
-                let label = ui.label("Folder or file");
-                let field = ui
-                    .add(egui::TextEdit::singleline(&mut self.typed).desired_width(380.0))
-                    .labelled_by(label.id);
-                let enter = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-                if (ui.button("Find").clicked() || enter) && !self.typed.trim().is_empty() {
+                let label = "Folder or file";
+                let path = Entry { label, width: 380.0, button: "Find", ..Entry::default() };
+                if path.show(ui, &mut self.typed) {
                     let path = PathBuf::from(self.typed.trim());
                     if crate::project::is_video(&path) {
                         self.link(desk, vec![(video.stem.clone(), path)]);
@@ -107,8 +105,7 @@ impl Missing {
                     }
                     for path in moved.found.iter().take(5) {
                         ui.horizontal_wrapped(|ui| {
-                            let name = format!("Use {}", path.display());
-                            if ui.small_button("Use").accessible_name(name).clicked() {
+                            if named_small(ui, "Use", &format!("Use {}", path.display())).clicked() {
                                 self.link(desk, vec![(moved.video.clone(), path.clone())]);
                             }
                             ui.label(path.display().to_string());

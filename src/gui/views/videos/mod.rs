@@ -16,8 +16,8 @@ mod missing;
 use crate::gui::Desk;
 use crate::gui::keys::Action;
 use crate::gui::theme::Theme;
-use crate::gui::widgets::canvas::{Content, EmptyDrag, Mark};
-use crate::gui::widgets::player::{Player, outline};
+use crate::gui::widgets::canvas::{Content, EmptyDrag, Mark, Shape};
+use crate::gui::widgets::player::Player;
 use crate::project::ProjectVideo;
 use eframe::egui::{self, Panel, ScrollArea};
 
@@ -90,6 +90,13 @@ impl VideosView {
         self.player.open(&path, desk.wake, ui.ctx());
         self.player.tick(ui.ctx());
         self.crop.follow(&video, self.player.index().map(|i| [i.width(), i.height()]));
+        // Under the picture and what stands beside it: the bar needs the width.
+        let marks = self.list.extracted(&video.stem);
+        Panel::bottom("player").resizable(false).show(ui, |ui| {
+            ui.add_space(4.0);
+            self.player.bar(ui, &desk.prefs.keys, desk.fired, marks);
+            ui.add_space(4.0);
+        });
         Panel::right("take frames").resizable(true).default_size(300.0).size_range(250.0..=440.0).show(
             ui,
             |ui| {
@@ -104,12 +111,6 @@ impl VideosView {
                 });
             },
         );
-        let marks = self.list.extracted(&video.stem);
-        Panel::bottom("player").resizable(false).show(ui, |ui| {
-            ui.add_space(4.0);
-            self.player.bar(ui, &desk.prefs.keys, desk.fired, marks);
-            ui.add_space(4.0);
-        });
         if desk.fired.has(Action::ExtractFrame) {
             self.extract.this_frame(desk, &video, &self.player, &self.crop);
         }
@@ -127,16 +128,13 @@ impl VideosView {
         let (lines, grips) = match self.crop.shown() {
             Some(c) => {
                 let colour = if self.crop.is_editing() { theme.warn } else { theme.warn.gamma_multiply(0.6) };
-                (Some(outline(c, colour, 2.0)), self.crop.grips())
+                (Some(crop::outline(c, colour, 2.0)), self.crop.grips())
             }
             None => (None, Vec::new()),
         };
         let marks: Vec<Mark<'_>> = grips
             .iter()
-            .map(|(name, at)| Mark {
-                shape: super::super::widgets::canvas::Shape::Square,
-                ..Mark::new(*at, theme.warn).named(name)
-            })
+            .map(|(name, at)| Mark { shape: Shape::Square, ..Mark::new(*at, theme.warn).named(name) })
             .collect();
         let content = Content {
             lines: lines.as_ref().map_or(&[], |l| l.as_slice()),

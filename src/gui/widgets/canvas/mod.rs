@@ -11,7 +11,7 @@
 //! |---|---|
 //! | wheel, pinch, Ctrl+wheel | zoom at the pointer |
 //! | middle drag, Space+drag | pan |
-//! | drag on a mark | [`CanvasResponse::dragged`]; Escape gives it up |
+//! | drag on a mark | [`CanvasResponse::dragged`], unless marks are [fixed](Content::fixed); Escape gives it up |
 //! | drag on nothing | pan, or [`CanvasResponse::stretched`]: see [`Content::empty_drag`] |
 //! | press and release | [`CanvasResponse::clicks`], at the place of the press |
 //! | double click on nothing | the whole picture |
@@ -147,6 +147,10 @@ pub struct Content<'a> {
     pub names: bool,
     /// What a drag on nothing does.
     pub empty_drag: EmptyDrag,
+    /// Whether marks stay where they are: they can be pointed at and clicked, but a drag on one is a drag on nothing.
+    pub fixed: bool,
+    /// Written in the lower left corner, where it hides little: what is to be known of the picture.
+    pub note: Option<&'a str>,
 }
 
 impl<'a> Content<'a> {
@@ -162,6 +166,8 @@ impl<'a> Content<'a> {
             marks: &[],
             names: false,
             empty_drag: EmptyDrag::Pan,
+            fixed: false,
+            note: None,
         }
     }
 }
@@ -475,11 +481,11 @@ impl Canvas {
         if press.deed == Deed::Press && press.at.distance(to) > STRAY {
             press.deed = match (press.button, press.mark) {
                 (PointerButton::Primary, _) if press.space => Deed::Pan,
-                (PointerButton::Primary, Some(mark)) => {
+                (PointerButton::Primary, Some(mark)) if !content.fixed => {
                     let at = content.marks.get(mark).map_or(press.frame, |m| m.at);
                     Deed::Drag { mark, off: [at.x - press.frame.x, at.y - press.frame.y] }
                 }
-                (PointerButton::Primary, None) => match content.empty_drag {
+                (PointerButton::Primary, _) => match content.empty_drag {
                     EmptyDrag::Pan => Deed::Pan,
                     EmptyDrag::Stretch => Deed::Stretch,
                     EmptyDrag::Nothing => Deed::Idle,

@@ -49,6 +49,14 @@ pub(super) fn paint(
         painter.rect_filled(rect.expand(12.0), CornerRadius::same(6), ui.visuals().window_fill);
         painter.galley(rect.min, galley, ui.visuals().text_color());
     }
+    if let Some(note) = content.note {
+        let font = TextStyle::Small.resolve(ui.style());
+        let colour = ui.visuals().text_color();
+        let galley = painter.layout(note.to_owned(), font, colour, (area.width() - 32.0).max(60.0));
+        let rect = Align2::LEFT_BOTTOM.anchor_size(area.left_bottom() + vec2(10.0, -8.0), galley.size());
+        painter.rect_filled(rect.expand2(vec2(6.0, 3.0)), CornerRadius::same(4), ui.visuals().window_fill);
+        painter.galley(rect.min, galley, colour);
+    }
 }
 
 /// Only the part in sight, so that coordinates stay small enough for the card at any zoom.
