@@ -87,7 +87,7 @@ fn main() {
     w.hover_at(middle);
     press(&w, middle, true);
     measure(&mut w, "dragging the traces", 300, |w, i| {
-        w.hover_at(middle + vec2((i % 100) as f32 * 3.0, 0.0))
+        w.hover_at(middle + vec2((i % 100) as f32 * 3.0, 0.0));
     });
     press(&w, middle, false);
 }

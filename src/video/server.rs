@@ -228,6 +228,9 @@ impl<T: Send + Sync + 'static> FrameServer<T> {
         }
         desk.wish = Some(frame);
         desk.wished = Instant::now();
+        if !desk.run.contains(&frame) && !desk.exact(frame) {
+            desk.run = 0..0;
+        }
         if let Some(shot) = desk.touch(frame) {
             desk.newest = Some(shot);
         }
@@ -357,7 +360,7 @@ impl<T> Desk<T> {
             return Task::Run(first.unwrap_or(wish));
         }
         let (ahead, behind) = self.window(wish);
-        if let Some(n) = ahead.clone().find(|n| !self.exact(*n)) {
+        if let Some(n) = ahead.into_iter().find(|n| !self.exact(*n)) {
             return Task::Fill(n);
         }
         if behind.is_empty() || behind.clone().all(|n| self.exact(n)) {
@@ -375,12 +378,7 @@ impl<T> Desk<T> {
             Some(n) => Task::Run(n),
             None => {
                 self.run = 0..0;
-                // Back to where the next step forward will need the reader to stand.
-                if ahead.end < self.frames() && !self.exact(ahead.end) {
-                    Task::Fill(ahead.end)
-                } else {
-                    Task::Wait(None)
-                }
+                Task::Wait(None)
             }
         }
     }
@@ -441,13 +439,15 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 return self.tell();
             }
         };
-        let mut reader = match Reader::with_index(Arc::clone(&index)) {
+        let mut forward = match Reader::with_index(Arc::clone(&index)) {
             Ok(reader) => Some(reader),
             Err(e) => {
                 self.lock().state = State::Failed(Arc::new(e));
                 return self.tell();
             }
         };
+        // Fetches frames before the cursor, so that the other stays where the next step needs it.
+        let mut backward: Option<Reader> = None;
         {
             let mut desk = self.lock();
             desk.room = (options.memory_bytes / (index.width() * index.height() * PIXEL_BYTES).max(1)).max(8);
@@ -481,10 +481,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
             };
             let (copied, playing) = (desk.copied(n), desk.playing);
             drop(desk);
+            let is_run = matches!(task, Task::Run(_));
+            let reader = if is_run { &mut backward } else { &mut forward };
             if reader.is_none() {
-                reader = Reader::with_index(Arc::clone(&index)).ok();
+                *reader = Reader::with_index(Arc::clone(&index)).ok();
             }
-            let Some(r) = &mut reader else {
+            let Some(r) = reader else {
                 self.keep(n, true, Some("the video is no longer there".into()), &mut picture);
                 self.rest_on_trouble(n);
                 continue;
@@ -496,7 +498,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 let on_the_way = |w: usize| w >= n && w - n <= NEAR;
                 let there = |w: usize| match task {
                     Task::Wish(_) => false,
-                    Task::Run(_) => desk.exact(w) || desk.run.contains(&w),
+                    Task::Run(_) => {
+                        desk.run.contains(&w)
+                            || desk.exact(w) && desk.window(w).0.into_iter().all(|n| desk.exact(n))
+                    }
                     _ => desk.exact(w),
                 };
                 !desk.quit && desk.wish.is_none_or(|w| on_the_way(w) || there(w))
@@ -513,17 +518,21 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 Ok(None) => self.put(n, true, None, &picture, false),
                 Ok(Some(why)) => self.keep(n, true, Some(why), &mut picture),
                 Err(e) if e.kind() == Kind::Cancelled => {
-                    self.lock().at = None;
+                    if !is_run {
+                        self.lock().at = None;
+                    }
                     continue;
                 }
                 Err(e) => {
-                    reader = None;
+                    *reader = None;
                     self.keep(n, true, Some(e.what().to_owned()), &mut picture);
                     self.rest_on_trouble(n);
                     continue;
                 }
             }
-            self.lock().at = Some(n);
+            if !is_run {
+                self.lock().at = Some(n);
+            }
         }
     }
 

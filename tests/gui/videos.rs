@@ -47,6 +47,13 @@ fn press(w: &mut Harnessed, key: Key) {
     w.run_steps(3);
 }
 
+/// Writes the window as it is now to the folder `$LIMN_LOOK`, to be looked at.
+fn look(w: &mut Harnessed, name: &str) {
+    if let Ok(dir) = std::env::var("LIMN_LOOK") {
+        w.render().unwrap().save(Path::new(&dir).join(format!("videos-{name}.png"))).unwrap();
+    }
+}
+
 /// The pictures of a video on disk.
 fn pictures(root: &Path, video: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(root.join("labeled-data").join(video)) else { return Vec::new() };
@@ -82,6 +89,7 @@ fn a_video_is_stepped_jumped_and_played_by_keys() {
     shown(&mut w);
     assert_eq!(w.state_mut().views().videos.player().shown(), Some(10));
     assert!(says(&w, "Frame 10 of m1"));
+    look(&mut w, "player");
     // By its number, typed.
     w.key_press_modifiers(Modifiers::COMMAND, Key::G);
     w.run_steps(3);
@@ -145,6 +153,7 @@ fn frames_by_hand_and_by_method_with_a_look_before_anything_is_written() {
     assert_eq!(offered.len(), 5, "{offered:?}");
     click(&mut w, &offered[0]);
     click(&mut w, &offered[3]);
+    look(&mut w, "gallery");
     let button = w
         .query_all_by_label_contains("Extract ")
         .filter_map(|n| n.accesskit_node().label())
@@ -187,6 +196,7 @@ fn a_crop_is_dragged_saved_and_cut_to() {
     w.run_steps(3);
     assert!(says(&w, "80 × 80 px of 160 × 120 px"));
     assert!(says(&w, "Not saved yet."));
+    look(&mut w, "crop");
     type_into(&mut w, "Crop bottom", "70");
     w.key_press(Key::Enter);
     w.run_steps(3);
@@ -234,6 +244,7 @@ fn videos_are_added_and_moved_ones_found() {
     w.state_mut().dialogs().answer_next(vec![dir.path().join("attic")]);
     click(&mut w, "Search a folder…");
     until(&mut w, "the search", |h| says(h, "Found 2 of 2 missing videos"));
+    look(&mut w, "missing");
     click(&mut w, "Link all 2 found");
     until(&mut w, "the links", |h| {
         h.state().project().is_some_and(|p| p.contents.videos.iter().all(|v| v.path.is_some()))
@@ -252,6 +263,7 @@ fn a_file_that_is_no_video_says_so_and_every_control_has_a_name() {
     std::fs::write(dir.path().join("films/m1.mp4"), "It slept.\n".repeat(50)).unwrap();
     let mut w = open(&root);
     assert!(says(&w, "not a video"));
+    look(&mut w, "no-video");
     named(&w);
     click(&mut w, "m2");
     shown(&mut w);

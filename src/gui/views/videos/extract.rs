@@ -247,7 +247,12 @@ impl Extract {
                 let label = ui.label("Seed").on_hover_text("The same seed chooses the same frames again");
                 ui.add(DragValue::new(&mut self.seed)).labelled_by(label.id);
             });
-            ui.radio_value(&mut self.which, Which::All, format!("All {} videos", there.len()));
+            let all = if there.len() == 1 {
+                "All videos".to_owned()
+            } else {
+                format!("All {} videos", there.len())
+            };
+            ui.radio_value(&mut self.which, Which::All, all);
             ui.radio_value(&mut self.which, Which::This, format!("Only {}", video.stem));
             ui.radio_value(&mut self.which, Which::Some, "Some videos");
             if self.which == Which::Some {

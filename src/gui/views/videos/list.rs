@@ -226,7 +226,10 @@ impl List {
 fn facts(glance: &Glance) -> Vec<String> {
     let frames = glance.frames.map(|n| counted(n, "frame"));
     let fps = glance.fps.map(|f| format!("{} fps", (f * 100.0).round() / 100.0));
-    let long = glance.duration.map(|d| clock(d).split('.').next().unwrap_or_default().to_owned() + " min");
+    let long = glance.duration.map(|d| match clock(d).split_once('.') {
+        Some((minutes, _)) if d >= 60.0 => format!("{minutes} min"),
+        _ => format!("{d:.1} s"),
+    });
     let first: Vec<String> = frames.into_iter().chain(long).collect();
     let second: Vec<String> =
         std::iter::once(format!("{} × {} px", glance.width, glance.height)).chain(fps).collect();
