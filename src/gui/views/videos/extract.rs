@@ -1,31 +1,20 @@
-//! Frames for labeling: one by hand, or many by method, shown in a gallery before anything is written.
+//! Frames for labeling: one by hand, or many by method, which the gallery shows before anything is written.
 
 use super::crop::Crop;
+use super::gallery::{Asked, Gallery, Tile, frames, small};
 use crate::gui::keys::Action;
 use crate::gui::theme::{Theme, card, primary_if};
-use crate::gui::widgets::canvas::{Tone, colour_image};
 use crate::gui::widgets::controls::named_small;
 use crate::gui::widgets::player::Player;
-use crate::gui::widgets::words::counted;
 use crate::gui::{Desk, Place, lock};
 use crate::jobs::Handle;
 use crate::picture::Picture;
 use crate::project::{Choice, Extracted, Extraction, Method, Project, ProjectVideo, choose, take};
 use crate::video::Reader;
 use crate::watch::Watch;
-use eframe::egui::{
-    self, Color32, ColorImage, ComboBox, DragValue, Rect, RichText, Role, ScrollArea, Sense, Stroke,
-    StrokeKind, TextureHandle, TextureOptions, UiBuilder, WidgetInfo, pos2, vec2,
-};
-use std::collections::{HashMap, HashSet};
+use eframe::egui::{self, ColorImage, ComboBox, DragValue, RichText, ScrollArea};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-
-/// Width of a picture in the gallery, in points; its height goes by the video's shape.
-const WIDE: f32 = 176.0;
-/// Longest side of such a picture in pixels, for screens of double scale.
-const PIXELS: usize = 352;
-/// Pictures handed to the graphics card in one pass.
-const UPLOADS: usize = 6;
 
 /// Which videos a method looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,45 +25,11 @@ enum Which {
     Some,
 }
 
-/// A chosen frame: place in the choices, frame number.
-type Tile = (usize, usize);
-
 /// What the choosing thread has brought so far.
 #[derive(Default)]
 struct Brought {
     choices: Option<Vec<Choice>>,
     pictures: Vec<(Tile, Result<ColorImage, String>)>,
-}
-
-/// The frames that would be taken.
-struct Gallery {
-    choices: Vec<Choice>,
-    unticked: HashSet<Tile>,
-    waiting: Vec<(Tile, ColorImage)>,
-    textures: HashMap<Tile, TextureHandle>,
-    failed: HashMap<Tile, String>,
-}
-
-impl Gallery {
-    fn new(choices: Vec<Choice>) -> Self {
-        Self {
-            choices,
-            unticked: HashSet::new(),
-            waiting: Vec::new(),
-            textures: HashMap::new(),
-            failed: HashMap::new(),
-        }
-    }
-
-    /// What would be written: ticked, and not there yet.
-    fn wanted(&self) -> Vec<Choice> {
-        let choices = self.choices.iter().enumerate().map(|(c, choice)| {
-            let mut choice = choice.clone();
-            choice.frames.retain(|n| !self.unticked.contains(&(c, *n)) && !choice.there.contains(n));
-            choice
-        });
-        choices.filter(|c| !c.frames.is_empty()).collect()
-    }
 }
 
 /// Taking frames.
@@ -106,10 +61,7 @@ impl Extract {
             }
             if let Some(gallery) = &mut self.gallery {
                 for (tile, picture) in brought.pictures.drain(..) {
-                    match picture {
-                        Ok(picture) => gallery.waiting.push((tile, picture)),
-                        Err(why) => drop(gallery.failed.insert(tile, why)),
-                    }
+                    gallery.put(tile, picture);
                 }
             }
         }
@@ -153,7 +105,7 @@ impl Extract {
     /// Whether no work is under way and every picture of the gallery is there.
     pub fn is_settled(&self) -> bool {
         let idle = self.choosing.is_none() && self.taking.is_none() && self.by_hand.is_empty();
-        idle && self.gallery.as_ref().is_none_or(|g| g.waiting.is_empty())
+        idle && self.gallery.as_ref().is_none_or(Gallery::is_settled)
     }
 
     /// Whether the gallery is in front.
@@ -334,150 +286,25 @@ impl Extract {
         }));
     }
 
-    /// The frames that would be taken, each with a tick.
+    /// The frames that would be taken, each with a tick; does what is asked for there.
     pub fn gallery(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
         let Some(gallery) = &mut self.gallery else { return };
-        for _ in 0..UPLOADS {
-            let Some((tile, picture)) = gallery.waiting.pop() else { break };
-            let texture = ui.ctx().load_texture("chosen frame", picture, TextureOptions::LINEAR);
-            gallery.textures.insert(tile, texture);
-        }
-        if !gallery.waiting.is_empty() {
-            ui.ctx().request_repaint();
-        }
-        let all: usize = gallery.choices.iter().map(|c| c.frames.len()).sum();
-        let there: usize = gallery.choices.iter().map(|c| c.there.len()).sum();
-        let wanted = gallery.wanted();
-        let count: usize = wanted.iter().map(|c| c.frames.len()).sum();
-        let mut close = false;
-        ui.add_space(6.0);
-        ui.heading("These frames would be extracted");
-        let old = if there > 0 {
-            format!(" {} are extracted already and stay as they are.", there)
-        } else {
-            String::new()
-        };
-        ui.weak(format!(
-            "{} chosen.{old} Untick what you do not want; nothing is written before you say so.",
-            frames(all)
-        ));
-        let busy = self.taking.is_some();
-        ui.horizontal_wrapped(|ui| {
-            ui.add_enabled_ui(!busy, |ui| {
-                if primary_if(ui, count > 0 && !busy, &format!("Extract {}", frames(count))).clicked() {
-                    let root = desk.open.project().root().to_path_buf();
-                    self.taking =
-                        Some(desk.jobs.start(format!("Extracting {}", frames(count)), move |watch| {
-                            take(&Project::open(&root, watch)?, &wanted, watch)
-                        }));
-                }
-                if ui.button("Back without extracting").clicked() {
-                    close = true;
-                }
-                if ui.button("Tick all").clicked() {
-                    gallery.unticked.clear();
-                }
-                if ui.button("Untick all").clicked() {
-                    let tiles = gallery.choices.iter().enumerate();
-                    gallery.unticked =
-                        tiles.flat_map(|(c, v)| v.frames.iter().map(move |n| (c, *n))).collect();
-                }
-            });
-            if busy {
-                ui.spinner();
-                ui.label("Extracting…");
+        match gallery.ui(ui, self.taking.is_some()) {
+            Some(Asked::Extract(wanted)) => {
+                let root = desk.open.project().root().to_path_buf();
+                let title = format!("Extracting {}", frames(wanted.iter().map(|c| c.frames.len()).sum()));
+                self.taking = Some(
+                    desk.jobs.start(title, move |watch| take(&Project::open(&root, watch)?, &wanted, watch)),
+                );
             }
-        });
-        ui.separator();
-        ScrollArea::vertical().auto_shrink(false).id_salt("gallery").show(ui, |ui| {
-            for c in 0..gallery.choices.len() {
-                section(ui, gallery, c, busy);
-            }
-        });
-        if close {
-            if let Some(choosing) = &self.choosing {
-                choosing.stop();
-            }
-            self.brought = Arc::default();
-            self.gallery = None;
-        }
-    }
-}
-
-/// The frames of one video.
-fn section(ui: &mut egui::Ui, gallery: &mut Gallery, c: usize, busy: bool) {
-    let Some(choice) = gallery.choices.get(c).cloned() else { return };
-    ui.add_space(4.0);
-    ui.label(RichText::new(format!("{}: {}", choice.video, frames(choice.frames.len()))).size(16.0));
-    if choice.frames.is_empty() {
-        ui.weak("No frame of this video could be chosen.");
-    }
-    let shape =
-        choice.frames.iter().find_map(|n| gallery.textures.get(&(c, *n))).map(TextureHandle::size_vec2);
-    let high = shape.map_or(WIDE * 0.75, |s| (WIDE * s.y / s.x.max(1.0)).clamp(24.0, WIDE * 1.5));
-    ui.horizontal_wrapped(|ui| {
-        for n in &choice.frames {
-            let (room, _) = ui.allocate_exact_size(vec2(WIDE, high + 30.0), Sense::empty());
-            // Of thousands only those in sight are laid out.
-            if ui.is_rect_visible(room) {
-                let salt = ("tile", c, *n);
-                let down = egui::Layout::top_down(egui::Align::Min);
-                let mut inner = ui.new_child(UiBuilder::new().max_rect(room).id_salt(salt).layout(down));
-                if busy {
-                    inner.disable();
+            Some(Asked::Back) => {
+                if let Some(choosing) = &self.choosing {
+                    choosing.stop();
                 }
-                tile(&mut inner, gallery, &choice, (c, *n), high);
+                self.brought = Arc::default();
+                self.gallery = None;
             }
-        }
-    });
-}
-
-fn tile(ui: &mut egui::Ui, gallery: &mut Gallery, choice: &Choice, at: Tile, high: f32) {
-    let theme = Theme::of(ui);
-    let there = choice.there.contains(&at.1);
-    let mut on = !there && !gallery.unticked.contains(&at);
-    let was = on;
-    let (rect, image) =
-        ui.allocate_exact_size(vec2(WIDE, high), if there { Sense::empty() } else { Sense::CLICK });
-    let name = format!("Picture of frame {} of {}", at.1, choice.video);
-    image.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), &name));
-    ui.painter().rect_filled(rect, 4.0, theme.canvas);
-    match (gallery.textures.get(&at), gallery.failed.get(&at)) {
-        (Some(texture), _) => {
-            let size = texture.size_vec2();
-            let scale = (WIDE / size.x.max(1.0)).min(high / size.y.max(1.0));
-            let inside = Rect::from_center_size(rect.center(), size * scale);
-            let tint = if on { Color32::WHITE } else { Color32::from_gray(110) };
-            ui.painter().image(
-                texture.id(),
-                inside,
-                Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)),
-                tint,
-            );
-        }
-        (None, Some(_)) => {
-            let font = egui::FontId::proportional(12.0);
-            let words = "cannot be decoded";
-            ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, words, font, theme.bad);
-        }
-        (None, None) => {}
-    }
-    if on {
-        ui.painter().rect_stroke(rect, 4.0, Stroke::new(2.0, theme.accent), StrokeKind::Inside);
-    }
-    if image.clicked() {
-        on = !on;
-    }
-    ui.horizontal(|ui| {
-        let words = if there { format!("Frame {}, extracted", at.1) } else { format!("Frame {}", at.1) };
-        let name = format!("{words} of {}", choice.video);
-        ui.add_enabled(!there, egui::Checkbox::new(&mut on, words)).accessible_name(name);
-    });
-    if on != was {
-        if on {
-            gallery.unticked.remove(&at);
-        } else {
-            gallery.unticked.insert(at);
+            None => {}
         }
     }
 }
@@ -487,21 +314,4 @@ fn method_name(method: Method) -> &'static str {
         Method::Kmeans => "k-means",
         Method::Uniform => "Uniform",
     }
-}
-
-/// Such as "1 frame" and "12 frames".
-fn frames(n: usize) -> String {
-    counted(n, "frame")
-}
-
-/// A picture for the gallery, of the part that would be written.
-fn small(picture: &Picture, crop: Option<[usize; 4]>) -> ColorImage {
-    let Some([x1, x2, y1, y2]) = crop.filter(|c| c[0] < c[1] && c[2] < c[3]) else {
-        return colour_image(picture, Tone::default(), PIXELS);
-    };
-    let mut part = Picture::new(x2 - x1, y2 - y1);
-    for (y, x) in (y1..y2).flat_map(|y| (x1..x2).map(move |x| (y, x))) {
-        part.set(x - x1, y - y1, picture.get(x, y));
-    }
-    colour_image(&part, Tone::default(), PIXELS)
 }

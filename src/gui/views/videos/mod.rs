@@ -6,10 +6,12 @@
 //! | `list.rs` | the project's videos with what is known of them; adding more |
 //! | `missing.rs` | finding files that have moved |
 //! | `crop.rs` | the part of the frame that pictures are taken from |
-//! | `extract.rs` | frames by hand and by method, and the gallery of what would be taken |
+//! | `extract.rs` | frames by hand and by method |
+//! | `gallery.rs` | what a method chose, before it is taken |
 
 mod crop;
 mod extract;
+mod gallery;
 mod list;
 mod missing;
 
