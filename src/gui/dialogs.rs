@@ -37,8 +37,11 @@ impl Dialogs {
 
     /// Opens a dialog; whoever asked takes the answer with the same `who`. While one is open another is not opened.
     pub fn ask(&mut self, who: &str, what: Ask, title: &str) {
-        if self.open.is_some() {
-            return;
+        if let Some((_, answer)) = &self.open {
+            // An answer that nobody came for (its screen is gone) must not block the next dialog.
+            if matches!(answer.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty)) {
+                return;
+            }
         }
         let (give, take) = sync_channel(1);
         self.open = Some((who.to_owned(), take));

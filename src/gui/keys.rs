@@ -3,7 +3,7 @@
 //! A new action is a line in [`TABLE`] and a variant of [`Action`]; it then stands in the command palette and under
 //! `?`, and its keys can be changed there. Views ask [`Fired::has`] and never look at keys themselves.
 
-use eframe::egui::{Context, Event, InputState, Key, KeyboardShortcut, Modifiers};
+use eframe::egui::{Context, Event, Key, KeyboardShortcut, Modifiers};
 use std::collections::BTreeMap;
 
 /// Where an action means something.
@@ -74,6 +74,7 @@ actions! {
     Theme: Window, "theme", "Light or dark theme", [];
     Jobs: Window, "jobs", "Show or hide jobs", [command(Key::J)];
     Messages: Window, "messages", "Show or hide messages", [command(Key::M)];
+    Dismiss: Window, "dismiss", "Dismiss the messages shown", [command_shift(Key::M)];
     ZoomIn: Window, "zoom-in", "Larger text and buttons", [command(Key::Plus), command(Key::Equals)];
     ZoomOut: Window, "zoom-out", "Smaller text and buttons", [command(Key::Minus)];
     ZoomReset: Window, "zoom-reset", "Text and buttons at their usual size", [command(Key::Num0)];
@@ -203,6 +204,12 @@ impl Keys {
     /// Gives an action one key of the user's choice, and takes it from those actions it would be mixed up with,
     /// which are returned.
     pub fn set(&mut self, action: Action, key: KeyboardShortcut) -> Vec<Action> {
+        let rivals = self.take_from_rivals(action, key);
+        self.own.insert(action, vec![key]);
+        rivals
+    }
+
+    fn take_from_rivals(&mut self, action: Action, key: KeyboardShortcut) -> Vec<Action> {
         let rivals: Vec<Action> = Action::all()
             .filter(|a| *a != action && meet(a.scope(), action.scope()) && self.of(*a).contains(&key))
             .collect();
@@ -210,13 +217,15 @@ impl Keys {
             let left = self.of(*rival).iter().copied().filter(|k| *k != key).collect();
             self.own.insert(*rival, left);
         }
-        self.own.insert(action, vec![key]);
         rivals
     }
 
-    /// The usual keys again.
+    /// The usual keys again, taken back from whoever has them now.
     pub fn reset(&mut self, action: Action) {
         self.own.remove(&action);
+        for key in action.usual() {
+            self.take_from_rivals(action, *key);
+        }
     }
 
     /// The keys in words, such as `Ctrl+K`; empty when there are none.
@@ -310,20 +319,23 @@ impl Fired {
         let typing = ctx.text_edit_focused();
         let focused = ctx.memory(|m| m.focused().is_some());
         let mut fired = Vec::new();
+        // In the order in which they were pressed: a slow pass may bring several.
         ctx.input_mut(|input| {
-            for action in Action::all().filter(|a| scopes.contains(&a.scope())) {
-                for key in keys.of(action) {
-                    let bare = !(key.modifiers.command || key.modifiers.ctrl || key.modifiers.alt);
-                    // While text is typed its keys are text; a focused button keeps the keys that press it.
-                    let kept =
-                        bare && (typing || focused && presses(key.logical_key)) || typing && edits_text(key);
-                    if !kept {
-                        for _ in 0..take_key(input, key) {
-                            fired.push(action);
-                        }
-                    }
-                }
-            }
+            input.events.retain(|event| {
+                let Event::Key { key, pressed: true, modifiers, .. } = event else { return true };
+                let action = Action::all().filter(|a| scopes.contains(&a.scope())).find(|action| {
+                    keys.of(*action).iter().any(|wanted| {
+                        let m = wanted.modifiers;
+                        let bare = !(m.command || m.ctrl || m.alt);
+                        // While text is typed its keys are text; a focused button keeps the keys that press it.
+                        let kept =
+                            bare && (typing || focused && presses(*key)) || typing && edits_text(wanted);
+                        !kept && is_pressed(wanted, *key, *modifiers)
+                    })
+                });
+                fired.extend(action);
+                action.is_none()
+            });
         });
         Self(fired)
     }
@@ -337,6 +349,11 @@ impl Fired {
     #[must_use]
     pub fn has(&self, action: Action) -> bool {
         self.0.contains(&action)
+    }
+
+    /// All of them, in the order in which they were asked for.
+    pub fn iter(&self) -> impl Iterator<Item = Action> {
+        self.0.iter().copied()
     }
 
     /// How often it happens in this pass (a held key repeats).
@@ -357,23 +374,16 @@ fn edits_text(key: &KeyboardShortcut) -> bool {
     matches!(key.logical_key, Key::A | Key::C | Key::V | Key::X | Key::Z | Key::Y | Key::W)
 }
 
-/// Takes every press of exactly this key out of the input and counts them.
-fn take_key(input: &mut InputState, wanted: &KeyboardShortcut) -> usize {
-    let mut count = 0;
-    input.events.retain(|event| {
-        let Event::Key { key, pressed: true, modifiers, .. } = event else { return true };
-        // The sign `?` is typed with Shift on most keyboards, and without on some.
-        let signs = matches!(wanted.logical_key, Key::Questionmark | Key::Plus | Key::Equals | Key::Minus);
-        let held = if signs {
-            modifiers.matches_logically(wanted.modifiers)
-        } else {
-            modifiers.matches_exact(wanted.modifiers)
-        };
-        let hit = *key == wanted.logical_key && held;
-        count += usize::from(hit);
-        !hit
-    });
-    count
+/// Whether this press is exactly that shortcut.
+fn is_pressed(wanted: &KeyboardShortcut, key: Key, modifiers: Modifiers) -> bool {
+    // The sign `?` is typed with Shift on most keyboards, and without on some.
+    let signs = matches!(wanted.logical_key, Key::Questionmark | Key::Plus | Key::Equals | Key::Minus);
+    let held = if signs {
+        modifiers.matches_logically(wanted.modifiers)
+    } else {
+        modifiers.matches_exact(wanted.modifiers)
+    };
+    key == wanted.logical_key && held
 }
 
 #[cfg(test)]

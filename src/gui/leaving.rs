@@ -9,26 +9,34 @@ use eframe::egui::{Context, ViewportCommand};
 pub(super) struct Leaving {
     asking: bool,
     going: bool,
+    /// The user knows that edits are lost.
+    lose: bool,
 }
 
 impl Leaving {
-    /// Looks whether the window is to close, and asks if need be. `unsafe_edits` are in memory only, because the disk
-    /// takes no more.
-    pub fn ui(&mut self, ctx: &Context, jobs: &Jobs, unsafe_edits: usize) {
+    /// Looks whether the window is to close, and asks if need be. `unsafe_edits` are in memory only; with `trouble`
+    /// because the disk takes no more.
+    pub fn ui(&mut self, ctx: &Context, jobs: &Jobs, unsafe_edits: usize, trouble: bool) {
         let running = jobs.running();
         if ctx.input(|i| i.viewport().close_requested())
             && !self.going
             && (!running.is_empty() || unsafe_edits > 0)
         {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-            self.asking = true;
+            // Edits on their way to the disk only want a moment.
+            self.going = running.is_empty() && !trouble;
+            self.asking = !self.going;
         }
-        if self.going && running.is_empty() {
+        if self.going && trouble && !self.lose {
+            (self.going, self.asking) = (false, true);
+        }
+        if self.going && running.is_empty() && (unsafe_edits == 0 || self.lose) {
             ctx.send_viewport_cmd(ViewportCommand::Close);
         }
         if !self.asking {
             return;
         }
+        let lost = if trouble { unsafe_edits } else { 0 };
         let mut answer = None;
         let asked = modal(ctx, "leaving", |ui| {
             ui.set_width(420.0);
@@ -39,18 +47,23 @@ impl Leaving {
                     job.title
                 ));
             }
-            if unsafe_edits > 0 {
+            if lost > 0 {
                 ui.label(format!(
-                    "{unsafe_edits} label edits are in memory only, because the disk takes no more; they would be lost. \
-                     Make room on the disk first: limn tries again every two seconds."
+                    "{} in memory only, because the disk takes no more; closing loses them. Make room on the disk first: \
+                     limn tries again every two seconds.",
+                    if lost == 1 { "1 label edit is".to_owned() } else { format!("{lost} label edits are") }
                 ));
+            }
+            if running.is_empty() && lost == 0 {
+                ui.label("Everything is done and saved.");
             }
             ui.add_space(8.0);
             ui.horizontal(|ui| {
-                let leave = match (running.len(), unsafe_edits) {
-                    (0, _) => "Close and lose them",
-                    (1, _) => "Stop it and close",
-                    _ => "Stop them and close",
+                let leave = match (running.is_empty(), lost) {
+                    (true, 0) => "Close",
+                    (false, 0) => "Stop and close",
+                    (true, _) => "Close and lose the edits",
+                    (false, _) => "Stop, close and lose the edits",
                 };
                 if ui.button(leave).clicked() {
                     answer = Some(true);
@@ -66,7 +79,7 @@ impl Leaving {
         match answer {
             Some(true) => {
                 jobs.stop_all();
-                (self.asking, self.going) = (false, true);
+                (self.asking, self.going, self.lose) = (false, true, lost > 0);
                 ctx.request_repaint();
             }
             Some(false) => self.asking = false,

@@ -1,4 +1,4 @@
-//! What the window tells: errors stay until they are dismissed, the rest fades; all of it can be read again.
+//! What the window tells: warnings and errors stay until they are dismissed, the rest fades; all can be read again.
 
 use super::theme::Theme;
 use super::widgets::controls::named_small;
@@ -55,7 +55,7 @@ impl Notices {
     /// Tells something. The same once more is counted, not repeated.
     pub fn tell(&mut self, severity: Severity, title: &str, text: impl Into<String>) {
         let text = text.into();
-        let until = (severity != Severity::Error).then(|| Instant::now() + SHOWN);
+        let until = (severity == Severity::Note).then(|| Instant::now() + SHOWN);
         if let Some(last) = self.all.last_mut().filter(|n| n.title == title && n.text == text) {
             last.count += 1;
             last.until = until;
@@ -66,6 +66,12 @@ impl Notices {
         if self.all.len() > KEPT {
             self.all.remove(0);
         }
+    }
+
+    /// Takes all cards off the screen.
+    pub fn dismiss(&mut self) {
+        let now = Instant::now();
+        self.all.iter_mut().for_each(|n| n.until = Some(now));
     }
 
     /// How many warnings and errors there were.
@@ -82,10 +88,9 @@ impl Notices {
     /// The newest ones, as cards in the lower right corner.
     pub(super) fn show(&mut self, ctx: &egui::Context) {
         let now = Instant::now();
-        let fresh: Vec<usize> = (0..self.all.len())
-            .filter(|i| self.all[*i].until.is_none_or(|u| u > now) && self.all[*i].count > 0)
-            .collect();
-        let Some(first) = fresh.len().checked_sub(4).or(Some(0)) else { return };
+        let fresh: Vec<usize> =
+            (0..self.all.len()).filter(|i| self.all[*i].until.is_none_or(|u| u > now)).collect();
+        let first = fresh.len().saturating_sub(4);
         let mut dismissed = Vec::new();
         egui::Area::new(Id::unique("notices"))
             .order(egui::Order::Foreground)

@@ -16,6 +16,7 @@ pub(super) enum Wish {
 pub(super) fn bar(
     ui: &mut egui::Ui,
     open: Option<&OpenProject>,
+    moving: bool,
     jobs: &Jobs,
     device: Option<&str>,
     grave: usize,
@@ -35,7 +36,7 @@ pub(super) fn bar(
             [one] => brief(one),
             [newest, ..] => format!("{} and {} more", brief(newest), running.len() - 1),
         };
-        let button = ui.add(egui::Button::new(RichText::new(words).size(12.5)).frame(false));
+        let button = ui.add(egui::Button::new(RichText::new(words).size(12.5)).frame_when_inactive(false));
         if button.on_hover_text("Show or hide the jobs").clicked() {
             wish = Some(Wish::Jobs);
         }
@@ -44,13 +45,13 @@ pub(super) fn bar(
                 0 => RichText::new("Messages").size(12.5),
                 n => RichText::new(format!("Messages ({n})")).size(12.5).color(theme.warn),
             };
-            let button = ui.add(egui::Button::new(words).frame(false));
+            let button = ui.add(egui::Button::new(words).frame_when_inactive(false));
             if button.on_hover_text("Show or hide all messages").clicked() {
                 wish = Some(Wish::Messages);
             }
             if let Some(open) = open {
                 ui.separator();
-                let (words, colour, more) = saved(open, &theme);
+                let (words, colour, more) = saved(open, moving, &theme);
                 ui.label(RichText::new(words).size(12.5).color(colour)).on_hover_text(more);
             }
         });
@@ -58,8 +59,8 @@ pub(super) fn bar(
     wish
 }
 
-/// How safe the labels are, in words; never better than the truth.
-fn saved(open: &OpenProject, theme: &Theme) -> (String, egui::Color32, String) {
+/// How safe the labels are, in words; never better than the truth. `moving`: a point is being moved on the screen.
+fn saved(open: &OpenProject, moving: bool, theme: &Theme) -> (String, egui::Color32, String) {
     match open.labels.state() {
         labeling::State::Opening => return ("Reading the labels…".into(), theme.weak, String::new()),
         labeling::State::ReadOnly { why } => {
@@ -71,11 +72,20 @@ fn saved(open: &OpenProject, theme: &Theme) -> (String, egui::Color32, String) {
         labeling::State::Editing => {}
     }
     let safety = open.labels.safety();
-    if let Some(trouble) = &safety.trouble {
-        return (format!("{} edits kept in memory only", safety.in_memory), theme.bad, trouble.clone());
-    }
-    if safety.in_memory > 0 {
-        return (format!("Saving {} edits…", safety.in_memory), theme.warn, String::new());
+    let edits = |n: usize| words::counted(n, "edit");
+    match &safety.trouble {
+        Some(trouble) if safety.in_memory > 0 => {
+            return (format!("{} in memory only", edits(safety.in_memory)), theme.bad, trouble.clone());
+        }
+        Some(trouble) => {
+            let words = format!("{} in the journal only", edits(safety.in_journal));
+            return (words, theme.warn, trouble.clone());
+        }
+        None if moving || safety.in_memory > 0 => {
+            let words = format!("Saving {}…", edits(safety.in_memory + usize::from(moving)));
+            return (words, theme.warn, String::new());
+        }
+        None => {}
     }
     let points = safety.labeled_points;
     let when = safety.last_saved.map(words::time_of_day);

@@ -48,6 +48,10 @@ pub(super) fn top_bar(
                 };
                 button("Shortcuts", Action::Help);
                 button("Commands…", Action::Palette);
+                // A narrow window has no room for what the palette has too.
+                if ui.available_width() < 120.0 {
+                    return;
+                }
                 let (words, next) = match prefs.theme {
                     Wish::System => ("Theme: system", Wish::Light),
                     Wish::Light => ("Theme: light", Wish::Dark),

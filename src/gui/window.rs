@@ -205,7 +205,7 @@ impl Window {
         self.jobs.stop_all();
         // A training that was asked to stop writes its checkpoint first.
         let patience = Instant::now() + Duration::from_secs(60);
-        while !self.jobs.running().is_empty() && Instant::now() < patience {
+        while self.jobs.busy() && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(20));
         }
         if let Some(mut open) = self.open.take() {
@@ -223,7 +223,7 @@ impl Window {
 
     fn pass(&mut self, ui: &mut egui::Ui) {
         self.poll(ui.ctx());
-        let modal = self.palette.is_open() || self.help.is_open();
+        let modal = ui.ctx().memory(|m| m.top_modal_layer().is_some());
         let scopes = self.scopes();
         let mut fired =
             if modal { Fired::default() } else { Fired::take(ui.ctx(), &self.prefs.keys, &scopes) };
@@ -246,7 +246,14 @@ impl Window {
         }
         Panel::bottom("status").exact_size(30.0).resizable(false).show(ui, |ui| {
             let open = self.open.as_ref();
-            let wish = status::bar(ui, open, &self.jobs, self.device.as_deref(), self.notices.grave());
+            let wish = status::bar(
+                ui,
+                open,
+                self.views.label.is_moving(),
+                &self.jobs,
+                self.device.as_deref(),
+                self.notices.grave(),
+            );
             match wish {
                 Some(status::Wish::Jobs) => self.prefs.jobs_shown = !self.prefs.jobs_shown,
                 Some(status::Wish::Messages) => self.messages_shown = !self.messages_shown,
@@ -270,11 +277,8 @@ impl Window {
         if let Some(open) = &mut self.open {
             super::views::conflict(ui.ctx(), open);
         }
-        let unsafe_edits = self.open.as_ref().map_or(0, |open| {
-            let safety = open.labels.safety();
-            if safety.trouble.is_some() { safety.in_memory } else { 0 }
-        });
-        self.leaving.ui(ui.ctx(), &self.jobs, unsafe_edits);
+        let (unsafe_edits, trouble) = self.unsafe_edits();
+        self.leaving.ui(ui.ctx(), &self.jobs, unsafe_edits, trouble);
         self.notices.show(ui.ctx());
     }
 
@@ -296,7 +300,9 @@ impl Window {
     fn poll(&mut self, ctx: &egui::Context) {
         if let Some(result) = self.opening.as_mut().and_then(Handle::poll) {
             self.opening = None;
-            if let Ok(contents) = result {
+            if let Ok(contents) = result
+                && self.may_close_project()
+            {
                 self.prefs.remember(contents.project.root());
                 self.close_project();
                 self.views = Views::default();
@@ -364,7 +370,7 @@ impl Window {
         if fired.has(Action::OpenProject) {
             self.dialogs.ask("window: open", Ask::Project, "Open a project folder");
         }
-        if fired.has(Action::CloseProject) {
+        if fired.has(Action::CloseProject) && self.may_close_project() {
             self.close_project();
             self.screen = Screen::Start;
         }
@@ -375,6 +381,9 @@ impl Window {
         }
         if fired.has(Action::Jobs) {
             self.prefs.jobs_shown = !self.prefs.jobs_shown;
+        }
+        if fired.has(Action::Dismiss) {
+            self.notices.dismiss();
         }
         if fired.has(Action::Messages) {
             self.messages_shown = !self.messages_shown;
@@ -406,6 +415,31 @@ impl Window {
         {
             open.labels.save();
         }
+    }
+
+    /// Edits that are in memory only, a nudge under way among them, and whether the disk takes no more.
+    fn unsafe_edits(&self) -> (usize, bool) {
+        self.open.as_ref().map_or((0, false), |open| {
+            let safety = open.labels.safety();
+            let trouble = safety.trouble.is_some() && safety.in_memory > 0;
+            (safety.in_memory + usize::from(self.views.label.is_moving()), trouble)
+        })
+    }
+
+    /// Whether the project may be closed now; tells why not.
+    fn may_close_project(&mut self) -> bool {
+        let (edits, trouble) = self.unsafe_edits();
+        if trouble {
+            self.notices.warn(
+                "The project stays open",
+                format!(
+                    "{} in memory only, because the disk takes no more. Make room on it: limn tries again every two \
+                     seconds, and then the project can be closed.",
+                    if edits == 1 { "1 label edit is".to_owned() } else { format!("{edits} label edits are") }
+                ),
+            );
+        }
+        !trouble
     }
 
     /// Labels are written by their keeper, which goes on in the background until it is done.
@@ -453,21 +487,25 @@ impl Window {
                 }
             }
             Screen::Project => {
-                let Some(open) = &mut self.open else {
+                if self.open.is_none() {
                     self.screen = Screen::Start;
                     return;
-                };
-                let mut desk = Desk {
-                    open,
-                    jobs: &mut self.jobs,
-                    notices: &mut self.notices,
-                    dialogs: &mut self.dialogs,
-                    prefs: &mut self.prefs,
-                    fired,
-                    go: &mut go,
-                    wake: &self.wake,
-                };
-                self.views.poll(&mut desk);
+                }
+            }
+        }
+        if let Some(open) = &mut self.open {
+            let mut desk = Desk {
+                open,
+                jobs: &mut self.jobs,
+                notices: &mut self.notices,
+                dialogs: &mut self.dialogs,
+                prefs: &mut self.prefs,
+                fired,
+                go: &mut go,
+                wake: &self.wake,
+            };
+            self.views.poll(&mut desk); // also while the assistant is in front of it
+            if matches!(self.screen, Screen::Project) {
                 self.views.ui(self.place, ui, &mut desk);
             }
         }

@@ -379,3 +379,52 @@ fn a_corrupt_picture_a_second_window_and_no_frames() {
     assert_eq!(w.state().place(), Some(Place::Videos));
     never_waited();
 }
+
+#[test]
+fn a_held_point_stays_in_its_frame_and_keys_act_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = project(dir.path(), &[], &[("m1", 3)]);
+    let mut w = labeler(&root);
+    for part in 0..PARTS.len() {
+        press(&mut w, spot("m1", 0, part));
+    }
+    // In sequential mode a full frame stays in front; hold its tail, and press keys that would leave or remove it.
+    assert_eq!(in_front(&mut w), key("m1", 0));
+    let label = &w.state_mut().views().label;
+    let (from, to) = (spot("m1", 0, 3), Keypoint::new(150.0, 60.0));
+    let (a, b) = (label.on_screen(from).unwrap(), label.on_screen(to).unwrap());
+    w.drag_at(a);
+    w.step();
+    w.hover_at(a + (b - a) * 0.5);
+    w.step();
+    key_press(&mut w, Key::D);
+    key_press(&mut w, Key::Backspace);
+    w.hover_at(b);
+    w.step();
+    w.drop_at(b);
+    w.run_steps(3);
+    assert_eq!(in_front(&mut w), key("m1", 0));
+    assert!(at(&w, &key("m1", 0), 3).distance(to) < 1.0, "{:?}", at(&w, &key("m1", 0), 3));
+    assert!((0..PARTS.len()).all(|p| mark(&w, &key("m1", 1), p) == Mark::Unlabeled));
+
+    // "Not visible", then the next frame, both in one slow pass: it is said of the frame that was in front.
+    key_press(&mut w, Key::D);
+    assert_eq!(in_front(&mut w), key("m1", 1));
+    for k in [Key::N, Key::D] {
+        let event = Event::Key {
+            key: k,
+            physical_key: None,
+            pressed: true,
+            repeat: false,
+            modifiers: Modifiers::NONE,
+        };
+        w.input_mut().events.push(event);
+    }
+    w.run_steps(3);
+    assert_eq!(in_front(&mut w), key("m1", 2));
+    assert_eq!(mark(&w, &key("m1", 1), 0), Mark::Hidden);
+    assert_eq!(mark(&w, &key("m1", 2), 0), Mark::Unlabeled);
+    saved(&mut w);
+    close(w);
+    never_waited();
+}

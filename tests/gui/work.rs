@@ -179,7 +179,7 @@ fn videos_are_analyzed_and_their_tracks_looked_at() {
     until(&mut w, "the end of the analysis", |h| says(h, "24 frames at ") && says(h, "failed: "));
     assert!(says(&w, "limited by "));
     settled(&mut w);
-    assert!(says(&w, "Open m1 by DLC_EfficientnetLite0"), "listed among the results too");
+    until(&mut w, "the result in the list", |h| says(h, "Open m1 by DLC_EfficientnetLite0"));
 
     click(&mut w, "Open the tracks of m1.mp4");
     until(&mut w, "the player", |h| h.state_mut().views().analyze.player().is_some_and(|p| p.is_ready()));
@@ -222,7 +222,7 @@ fn videos_are_analyzed_and_their_tracks_looked_at() {
     look(&mut w, "player");
     w.state_mut().views().analyze.player().unwrap().set_cutoff(0.0);
     w.run_steps(2);
-    assert!(says(&w, "Frame 0 with 8 points"));
+    until(&mut w, "all points of the first frame", |h| says(h, "Frame 0 with 8 points"));
     look(&mut w, "player3");
     click(&mut w, "Render labeled video");
     look(&mut w, "player2");

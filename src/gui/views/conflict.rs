@@ -9,11 +9,16 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
     let mut choice = None;
     modal(ctx, "conflict", |ui| {
         ui.set_width(560.0);
-        ui.heading("The same points were changed elsewhere");
-        ui.label(
+        if conflict.points.is_empty() {
+            ui.heading("Label files were made unreadable elsewhere");
+            ui.label("Your labels are kept, and so is a copy of those files. Which shall stay?");
+        } else {
+            ui.heading("The same points were changed elsewhere");
+            ui.label(
             "Another program wrote the label files while you were labeling, and changed points that you changed too. \
              Both are safe: yours in the journal, theirs in the files. Which shall stay?",
         );
+        }
         ui.add_space(6.0);
         egui::ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
             egui::Grid::new("conflicting points").striped(true).num_columns(4).spacing([18.0, 4.0]).show(
@@ -23,7 +28,7 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
                         ui.strong(head);
                     }
                     ui.end_row();
-                    for p in &conflict.points {
+                    for p in conflict.points.iter().take(SHOWN) {
                         ui.label(p.key.to_string());
                         ui.label(&p.name);
                         ui.label(said(p.mine));
@@ -33,6 +38,9 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
                 },
             );
         });
+        if conflict.points.len() > SHOWN {
+            ui.label(format!("… and {} more", conflict.points.len() - SHOWN));
+        }
         for (folder, why) in &conflict.unreadable {
             ui.label(format!(
                 "labeled-data/{folder}: their files cannot be read ({why}); a copy of them is kept."
@@ -52,6 +60,9 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
         open.labels.resolve(choice);
     }
 }
+
+/// Points that are listed.
+const SHOWN: usize = 200;
 
 /// A mark in words.
 fn said(mark: Mark) -> String {

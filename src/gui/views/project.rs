@@ -8,10 +8,14 @@ use crate::gui::widgets::words::counted;
 use crate::gui::{Desk, Place};
 use crate::jobs::Handle;
 use crate::labeling::{BodypartChange, State};
+use crate::pose::{FrameKey, LabeledFrame};
 use crate::project::{LabelStore, Problem, Project};
 use crate::watch::Watch;
 use eframe::egui::{self, RichText};
 use std::collections::BTreeSet;
+
+/// Problems that are listed.
+const SHOWN: usize = 200;
 
 /// The view of the project itself.
 #[derive(Default)]
@@ -62,7 +66,10 @@ impl ProjectView {
             let mut counts = vec![0usize; skeleton.bodyparts.len()];
             for frame in labels.frames.values() {
                 for (i, _) in frame.points.iter().enumerate().filter(|(_, p)| p.is_some()) {
-                    if let Some(count) = i.checked_rem(counts.len()).and_then(|i| counts.get_mut(i)) {
+                    // Those that exist once in a frame come after all individuals.
+                    if i < skeleton.individuals.len() * counts.len()
+                        && let Some(count) = i.checked_rem(counts.len()).and_then(|i| counts.get_mut(i))
+                    {
                         *count += 1;
                     }
                 }
@@ -200,13 +207,19 @@ impl ProjectView {
                     ui.label(RichText::new("Everything is in order.").color(theme.good));
                 }
                 Some(all) => {
-                    for p in all {
+                    for p in all.iter().take(SHOWN) {
                         let end = if p.mend.is_empty() {
                             String::new()
                         } else {
                             format!(" To mend it: {}.", p.mend)
                         };
                         ui.label(format!("{}: {}.{end}", p.place, p.what));
+                    }
+                    if all.len() > SHOWN {
+                        ui.label(format!(
+                            "… and {} more; `limn check-labels` lists them all",
+                            all.len() - SHOWN
+                        ));
                     }
                 }
                 None => {}
@@ -278,6 +291,11 @@ fn summary(ui: &mut egui::Ui, desk: &mut Desk<'_>) {
     let config = &contents.project.config;
     let labels = desk.open.labels.labels();
     let labeled = labels.labeled_frames().count();
+    let said = |key: &FrameKey, frame: &LabeledFrame| {
+        let mut points = frame.points.iter().enumerate();
+        points.all(|(i, p)| p.is_some() || desk.open.labels.is_hidden(key, i))
+    };
+    let done = labels.frames.iter().filter(|(key, frame)| said(key, frame)).count();
     let parts = contents.project.skeleton().points();
     let lost: Vec<&str> =
         contents.videos.iter().filter(|v| v.path.is_none()).map(|v| v.stem.as_str()).collect();
@@ -297,7 +315,8 @@ fn summary(ui: &mut egui::Ui, desk: &mut Desk<'_>) {
                     "Frames to label",
                     format!("{} from {}", contents.pictures.len(), counted(folders.len(), "video")),
                 ),
-                ("Frames with labels", format!("{labeled} ({} points)", labels.labeled_points())),
+                ("Frames done", format!("{done}, and {} begun", labeled.saturating_sub(done))),
+                ("Labels", format!("{} points", labels.labeled_points())),
                 ("Points in a frame", parts.to_string()),
             ] {
                 ui.label(what);
@@ -324,7 +343,7 @@ fn summary(ui: &mut egui::Ui, desk: &mut Desk<'_>) {
             State::Opening | State::Editing => {}
         }
         ui.add_space(8.0);
-        let (words, button, place) = match (contents.videos.len(), contents.pictures.len(), labeled) {
+        let (words, button, place) = match (contents.videos.len(), contents.pictures.len(), done) {
             (0, 0, _) => ("Next: add videos.", "Go to Videos", Place::Videos),
             (_, 0, _) => ("Next: choose the frames to label.", "Choose frames", Place::Videos),
             (_, n, l) if l < n => (

@@ -83,7 +83,7 @@ impl StartView {
         ui.with_layout(egui::Layout::top_down(egui::Align::LEFT), |ui| {
             ui.label(RichText::new("Recent projects").size(16.0));
             if recent.is_empty() {
-                ui.weak("None yet. A DeepLabCut project opens as it is; nothing in it is changed until you label.");
+                ui.weak("None yet. A DeepLabCut project opens as it is; its labels and settings stay as they are until you change them.");
             }
             let theme = Theme::of(ui);
             for path in recent {

@@ -110,9 +110,21 @@ impl LabelView {
     /// Makes an edit of what is being nudged, if anything is: before the project closes, and before anything else
     /// is edited.
     pub fn settle(&mut self, labels: &mut Session) {
-        if let Some(Moving { key, point, to, nudged: Some(_) }) = self.moving.take() {
+        // A drag goes on until the button is let go; a nudge waits until the labels can be edited again.
+        if !matches!(labels.state(), State::Editing)
+            || self.moving.as_ref().is_none_or(|m| m.nudged.is_none())
+        {
+            return;
+        }
+        if let Some(Moving { key, point, to, .. }) = self.moving.take() {
             labels.edit(&format!("nudge {}", self.sheet.name(point)), vec![PointEdit::new(key, point, to)]);
         }
+    }
+
+    /// Whether something on the screen is not yet an edit: a point that is being dragged or nudged.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        self.moving.is_some()
     }
 
     /// The frame in front.
@@ -305,7 +317,11 @@ impl LabelView {
         CanvasResponse {
             hovered: answer.hovered.and_then(point),
             clicks: answer.clicks.into_iter().map(|c| c.with_mark(c.mark.and_then(point))).collect(),
-            dragged: answer.dragged.and_then(|d| Some(d.with_mark(point(d.mark)?))),
+            // What a drag began with it goes on with, whatever becomes of the marks meanwhile.
+            dragged: answer.dragged.and_then(|d| {
+                let begun = self.moving.as_ref().filter(|m| m.nudged.is_none()).map(|m| m.point);
+                Some(d.with_mark(begun.or_else(|| point(d.mark))?))
+            }),
             ..answer
         }
     }
@@ -316,7 +332,8 @@ impl LabelView {
         if let Some(drag) = answer.dragged
             && let (Some(key), Some(size)) = (self.key.clone(), self.size)
         {
-            if drag.phase == Phase::GivenUp || !self.may_edit(labels) {
+            let elsewhere = self.moving.as_ref().is_some_and(|m| m.nudged.is_none() && m.key != key);
+            if drag.phase == Phase::GivenUp || elsewhere || !self.may_edit(labels) {
                 self.moving = None;
             } else {
                 self.settle(labels);
@@ -499,14 +516,11 @@ impl LabelView {
             self.scroll = false;
         }
         let queued = std::mem::take(&mut self.queued);
-        for action in Action::all() {
-            let times = desk.fired.count(action) + queued.iter().filter(|a| **a == action).count();
-            for _ in 0..times {
-                self.one(action, desk);
-            }
-            if times > 0 {
-                ctx.request_repaint();
-            }
+        // While a point hangs on the pointer, a key must not carry it to another frame or take it away.
+        let held = self.canvas.is_pressed();
+        for action in queued.into_iter().chain(desk.fired.iter()).filter(|_| !held).collect::<Vec<_>>() {
+            self.one(action, desk);
+            ctx.request_repaint();
         }
         if self.moving.as_ref().is_some_and(|m| m.nudged.is_some()) {
             if ctx.input(|i| i.viewport().close_requested()) {

@@ -113,6 +113,14 @@ impl LabelView {
     /// What a click does now.
     fn next_words(&self, desk: &Desk<'_>) -> String {
         let name = self.sheet.name(self.part);
+        match desk.open.labels.state() {
+            State::Editing => {}
+            State::Opening => return "Reading the labels…".into(),
+            State::ReadOnly { .. } => {
+                return "These labels can only be looked at; the bar below says why.".into();
+            }
+            State::Failed(_) => return "The labels could not be read; the bar below says why.".into(),
+        }
         match self.said(&desk.open.labels, self.part) {
             Mark::Unlabeled => format!("Click to place {name}."),
             Mark::Hidden => format!("{name} is not visible. Click to place it all the same."),

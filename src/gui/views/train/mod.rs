@@ -199,7 +199,8 @@ impl TrainView {
             } else {
                 start
             };
-            if start.clicked() || good && desk.fired.has(Action::MainStep) {
+            // A key alone replaces no model.
+            if start.clicked() || good && !trained && desk.fired.has(Action::MainStep) {
                 let options = self.form.options(desk.prefs.device.clone());
                 self.start(desk, options);
             }

@@ -350,6 +350,12 @@ impl Canvas {
         self.press.is_some_and(|p| matches!(p.deed, Deed::Drag { .. }))
     }
 
+    /// Whether a button is held down on it.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.press.is_some()
+    }
+
     /// Draws `content` into all the room that `ui` has left, and says what the pointer did.
     pub fn show(&mut self, ui: &mut Ui, content: Content<'_>) -> CanvasResponse {
         let area = ui.available_size().max(Vec2::splat(16.0));
