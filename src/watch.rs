@@ -13,8 +13,8 @@
 
 use crate::error::{Error, Result};
 use std::cell::Cell;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 thread_local! {
     static MUST_NOT_WAIT: Cell<bool> = const { Cell::new(false) };
@@ -46,6 +46,9 @@ pub fn may_wait(what: &str) {
 pub fn waited() -> Vec<String> {
     WAITED.lock().map(|w| w.clone()).unwrap_or_default()
 }
+
+/// Called from any thread when there is something new to look at; a window asks for a repaint there.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Somebody who watches long work.
 pub trait Watch: Sync {

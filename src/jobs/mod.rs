@@ -29,13 +29,11 @@ mod progress;
 pub use progress::{Progress, State};
 
 use crate::error::{Error, Kind, Result};
+pub use crate::watch::Wake;
 use crate::watch::Watch;
 use progress::Seen;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-
-/// Called from any thread when there is something new to look at.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Everything that runs, and what has run.
 pub struct Jobs {

@@ -30,7 +30,8 @@ pub(super) enum Command {
         edits: Vec<PointEdit>,
     },
     Save,
-    Settle,
+    /// The person has decided all that is shown here.
+    Settle(Box<Conflict>),
     Reload(Box<Project>),
     Bodyparts(BodypartChange),
     /// Something large to be freed here.
@@ -65,6 +66,7 @@ pub(super) struct Opened {
     pub past: Option<Past>,
     /// Why they can only be looked at.
     pub read_only: Option<String>,
+    pub last_saved: Option<SystemTime>,
 }
 
 struct Keeper<'c> {
@@ -84,6 +86,7 @@ struct Keeper<'c> {
     dirty: Option<(Instant, Instant)>,
     retry_journal: Option<Instant>,
     retry_files: Option<Instant>,
+    /// The causes alone.
     journal_trouble: Option<String>,
     files_trouble: Option<String>,
     next_look: Instant,
@@ -156,7 +159,20 @@ impl Keeper<'_> {
 
     fn say_what_changed(&mut self) {
         let (in_journal, conflict) = self.store.as_ref().map_or((0, None), |s| (s.unsaved(), s.conflict()));
-        let trouble = self.journal_trouble.clone().or_else(|| self.files_trouble.clone());
+        let trouble = match (&self.journal_trouble, &self.files_trouble) {
+            (Some(why), _) => Some(format!(
+                "Edits cannot be saved: {why}\nThey are kept in memory, and saving is tried again every 2 s; do not close \
+                 the program."
+            )),
+            (None, Some(why)) => Some(format!(
+                "The label files cannot be written: {why}\n{}, and writing is tried again every 2 s.",
+                match self.store.as_ref().is_some_and(|s| !s.unwritten().is_empty()) {
+                    true => "All labels are kept in memory; do not close the program",
+                    false => "All edits are safe in the journal",
+                }
+            )),
+            (None, None) => None,
+        };
         if self.told.0 != in_journal {
             self.answer(Answer::InJournal(in_journal));
         }
@@ -198,6 +214,7 @@ impl Keeper<'_> {
             marks: store.marks().clone(),
             past: Some(past),
             read_only: None,
+            last_saved: store.last_written(),
         })));
         self.store = Some(store);
     }
@@ -212,6 +229,7 @@ impl Keeper<'_> {
                 marks: store.marks().clone(),
                 past: None,
                 read_only: Some(why.to_owned()),
+                last_saved: store.last_written(),
             }))),
             // Shown once; what was read before stays in sight.
             Err(e) if self.looking.is_some() => self.tell(Severity::Warning, e.to_string()),
@@ -266,17 +284,15 @@ impl Keeper<'_> {
             }
             match self.todo.pop_front() {
                 Some(Command::Save) => self.flush(),
-                Some(Command::Settle) => {
+                Some(Command::Settle(shown)) => {
                     if let Some(store) = &mut self.store {
-                        store.settle();
+                        store.settle(&shown);
                     }
+                    // The window shows nothing now; what is left must be told again.
+                    self.told.2 = Some(Conflict::default());
                     self.flush();
                 }
-                Some(Command::Reload(project)) => {
-                    self.flush();
-                    self.project = *project;
-                    self.open();
-                }
+                Some(Command::Reload(project)) => self.reload(*project),
                 Some(Command::Bodyparts(change)) => self.change_bodyparts(&change),
                 Some(Command::Drop(labels)) => drop(labels),
                 Some(Command::Edit { .. }) | None => {}
@@ -335,10 +351,7 @@ impl Keeper<'_> {
                 true
             }
             Err(e) => {
-                self.journal_trouble = Some(format!(
-                    "Edits cannot be saved: {e}\nThey are kept in memory, and saving is tried again every 2 s; do not close \
-                     the program."
-                ));
+                self.journal_trouble = Some(e.to_string());
                 self.retry_journal = Some(Instant::now() + AGAIN);
                 false
             }
@@ -411,13 +424,45 @@ impl Keeper<'_> {
                 if e.kind() == Kind::Exists {
                     self.next_look = now; // another program wrote: first take that in
                 } else {
-                    self.files_trouble = Some(format!(
-                        "The label files cannot be written: {e}\nAll edits are safe in the journal, and writing is tried \
-                         again every 2 s."
-                    ));
+                    self.files_trouble = Some(e.to_string());
                 }
             }
         }
+    }
+
+    /// Reads everything anew; what is not decided yet stays so.
+    fn reload(&mut self, project: Project) {
+        if let Err(e) = self.bring_to_disk() {
+            self.tell(
+                Severity::Error,
+                format!("The labels were not read again, because they are not all saved: {e}"),
+            );
+            return self.answer(Answer::Back);
+        }
+        let disputed = self.store.as_ref().map(LabelStore::disputed).unwrap_or_default();
+        self.project = project;
+        self.open();
+        if let Some(store) = &mut self.store {
+            store.dispute_again(disputed);
+        }
+    }
+
+    /// Writes all there is to write, what others have just broken too. An error when labels are in no file at all.
+    fn bring_to_disk(&mut self) -> Result<()> {
+        for _ in 0..4 {
+            let pending = self.look_at_files();
+            self.flush();
+            let again = self.store.as_ref().is_some_and(|s| !s.to_flush().is_empty());
+            if !pending && (!again || self.files_trouble.is_some()) {
+                break;
+            }
+            std::thread::sleep(SETTLED);
+        }
+        let Some(store) = &mut self.store else { return Ok(()) };
+        for video in store.unwritten() {
+            store.rescue(&video)?;
+        }
+        Ok(())
     }
 
     /// Whether others wrote.
@@ -425,10 +470,17 @@ impl Keeper<'_> {
         if self.looking.is_some() {
             return self.look_on();
         }
-        let Some(store) = &mut self.store else { return };
+        self.look_at_files();
+    }
+
+    /// Takes in what others wrote; whether there is more to be read at the next look.
+    fn look_at_files(&mut self) -> bool {
+        let Some(store) = &mut self.store else { return false };
+        let (mut pending, mut rewrite) = (false, false);
         let watch = Quiet::default();
         match store.look_outside(&watch) {
             Ok(found) => {
+                (pending, rewrite) = (found.pending, found.rewrite);
                 if found.pending {
                     self.next_look = Instant::now() + SETTLED;
                 }
@@ -440,6 +492,10 @@ impl Keeper<'_> {
             }
             Err(e) => tracing::debug!("cannot look at the label files: {e}"),
         }
+        if rewrite {
+            self.flush();
+        }
+        pending
     }
 
     /// In a session that only looks: edits when the other has gone, else reads again what changed.
@@ -468,8 +524,9 @@ impl Keeper<'_> {
     }
 
     fn change_bodyparts(&mut self, change: &BodypartChange) {
-        self.flush();
-        let open = self.store.as_ref().is_some_and(|s| s.unsaved() == 0 && s.conflict().is_none());
+        let saved = self.bring_to_disk().is_ok();
+        let done = |s: &LabelStore| s.unsaved() == 0 && s.conflict().is_none() && s.unwritten().is_empty();
+        let open = saved && self.store.as_ref().is_some_and(done);
         if !open {
             let why =
                 self.files_trouble.clone().unwrap_or_else(|| "decide first which labels hold".to_owned());
@@ -496,9 +553,13 @@ impl Keeper<'_> {
     /// The window has closed: everything goes to disk.
     fn finish(mut self) -> Result<()> {
         self.retry_journal = None;
-        self.todo.retain(|c| matches!(c, Command::Edit { .. } | Command::Settle | Command::Bodyparts(_)));
+        self.todo.retain(|c| matches!(c, Command::Edit { .. } | Command::Settle(_) | Command::Bodyparts(_)));
         self.do_commands();
-        self.flush();
+        let kept = self.bring_to_disk();
+        if !self.todo.is_empty() {
+            self.do_commands(); // a folder that had gone may be there again
+            self.flush();
+        }
         let lost: usize =
             self.todo.iter().map(|c| if let Command::Edit { edits, .. } = c { edits.len() } else { 0 }).sum();
         let place = self.project.root().display();
@@ -507,6 +568,17 @@ impl Keeper<'_> {
             return Err(Error::new(Kind::Io, format!("{lost} edits could not be saved and are lost: {why}"))
                 .at(place)
                 .mend("free some space or make the folder writable, open the project and make these edits again"));
+        }
+        if let Err(e) = kept {
+            let why = self.files_trouble.unwrap_or_else(|| e.to_string());
+            return Err(Error::new(
+                Kind::Io,
+                format!("labels could not be written again and are lost: {why}"),
+            )
+            .at(place)
+            .mend(
+                "put the folder of the project back in its place; copies of damaged files are beside them",
+            ));
         }
         match self.files_trouble {
             Some(why) => Err(Error::new(Kind::Io, why)

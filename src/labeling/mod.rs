@@ -30,12 +30,8 @@ mod session;
 mod tests;
 
 pub use crate::project::{BodypartChange, Conflict, ConflictPoint, Hidden, Mark, PointEdit, Severity};
+pub use crate::watch::Wake;
 pub use session::{Resolution, Safety, Session, State, Step};
-
-use std::sync::Arc;
-
-/// Called by the keeper when [`Session::poll`] has something new.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Something to tell the person.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,10 @@ use super::{Notice, Wake};
 use crate::error::{Error, Kind, Result};
 use crate::pose::{FrameKey, Labels};
 use crate::project::history::{Change, Entry, Step as Record};
-use crate::project::{BodypartChange, Conflict, Hidden, Mark, Marks, PointEdit, Project, Severity};
-use std::collections::{HashMap, VecDeque};
+use crate::project::{
+    BodypartChange, Conflict, ConflictPoint, Hidden, Mark, Marks, PointEdit, Project, Severity,
+};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -34,7 +36,7 @@ pub struct Safety {
     pub in_memory: usize,
     /// Edited points that are safe in the journal, and not yet in the label files.
     pub in_journal: usize,
-    /// When label files were last written by this session.
+    /// When label tables were last written, also before this session; `None` while there are none.
     pub last_saved: Option<SystemTime>,
     /// Points that have a place, in all pictures together.
     pub labeled_points: usize,
@@ -253,10 +255,11 @@ impl Session {
     ) -> Step {
         let mut edits = Vec::new();
         let mut keys: Vec<FrameKey> = Vec::new();
+        let mut seen = HashSet::new();
         let mut skipped = 0;
         for change in &record.points {
             let (from, to) = way(change);
-            if keys.last() != Some(&change.key) && !keys.contains(&change.key) {
+            if seen.insert(&change.key) {
                 keys.push(change.key.clone());
             }
             if self.marks.get(&change.key, change.point).same(from) {
@@ -336,14 +339,18 @@ impl Session {
         self.conflict.as_ref()
     }
 
-    /// Decides it.
+    /// Decides it, for all that [`Session::conflict`] shows; what came up since stays open. In another state than
+    /// [`State::Editing`] nothing is decided, with a notice.
     pub fn resolve(&mut self, choice: Resolution) {
+        if self.conflict.is_none() || !self.may_edit() {
+            return;
+        }
         let Some(conflict) = self.conflict.take() else { return };
         if choice == Resolution::Theirs {
-            let edits = conflict.points.into_iter().map(|c| PointEdit::new(c.key, c.point, c.theirs));
-            self.edit("take over the other program's labels", edits.collect());
+            let theirs = |c: &ConflictPoint| PointEdit::new(c.key.clone(), c.point, c.theirs);
+            self.edit("take over the other program's labels", conflict.points.iter().map(theirs).collect());
         }
-        self.command(Command::Settle);
+        self.command(Command::Settle(Box::new(conflict)));
     }
 
     /// Reads everything anew, after frames were extracted or the configuration changed. What was edited before is
@@ -454,7 +461,8 @@ impl Session {
     }
 
     fn opened(&mut self, opened: Opened) {
-        let Opened { project, marks, past, read_only } = opened;
+        let Opened { project, marks, past, read_only, last_saved } = opened;
+        self.safety.last_saved = last_saved;
         self.project = project;
         self.version += 1;
         self.read_version = self.version;

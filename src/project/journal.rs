@@ -177,6 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn half_a_line_that_stayed_costs_only_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.journal");
+        let edit = |n: u32| Edit::ClearFrame { image: format!("img{n}.png") };
+        let mut journal = Journal::open(path.clone(), None).unwrap();
+        journal.append(&[edit(1)]).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend_from_within(..bytes.len() / 2); // a write that failed and could not be taken back
+        std::fs::write(&path, bytes).unwrap();
+        journal.append(&[edit(2)]).unwrap();
+        journal.append(&[edit(3)]).unwrap();
+        let got = replay(&path).unwrap().unwrap();
+        assert_eq!(got.edits, [edit(1), edit(2), edit(3)]);
+        assert_eq!((got.torn, got.damaged), (false, vec![2]));
+    }
+
+    #[test]
     fn going_on_after_a_torn_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("labels.journal");

@@ -257,6 +257,15 @@ impl LabelFiles {
         there.map(|path| keep_copy(path, why)).collect()
     }
 
+    /// Keeps copies of all files as they are, beside them.
+    pub fn keep_all_copies(&self, why: &str) -> Result<Vec<PathBuf>> {
+        let mut kept = self.keep_copies(why)?;
+        if self.hidden.is_file() {
+            kept.push(keep_copy(&self.hidden, why)?);
+        }
+        Ok(kept)
+    }
+
     /// Takes both tables away.
     pub fn remove_tables(&self) -> Result<()> {
         for path in [&self.csv, &self.h5].into_iter().filter(|p| p.is_file()) {
@@ -291,11 +300,7 @@ impl LabelFiles {
 
     /// The tables alone, of any scorer.
     pub fn save_tables(&mut self, labels: &Labels, watch: &dyn Watch) -> Result<()> {
-        if self.changed() {
-            return Err(Error::new(Kind::Exists, "the labels were changed by another program meanwhile")
-                .at(self.csv.display())
-                .mend("open the project again; your edits are safe in the journal and will be put on top"));
-        }
+        self.must_be_unchanged()?;
         for path in std::mem::take(&mut self.damaged) {
             let copy = keep_copy(&path, "damaged")?;
             watch.warn(&format!("{}: the damaged file is kept as {}", path.display(), copy.display()));
@@ -317,9 +322,14 @@ impl LabelFiles {
             .at(path.display())
             .mend("check the disk; the edits stay in the journal")),
         };
+        let replacing = std::cell::Cell::new(false);
         let write_csv = |csv: &Path| {
             dlc_labels_csv::write(csv, labels)?;
-            same(csv, &dlc_labels_csv::read(csv, watch)?)
+            same(csv, &dlc_labels_csv::read(csv, watch)?)?;
+            // Asked again as late as can be: writing and reading back took its time.
+            self.must_be_unchanged()?;
+            replacing.set(true);
+            Ok(())
         };
         #[cfg(feature = "hdf5")]
         let written = crate::files::write_together([&self.h5, &self.csv], |[h5, csv]| {
@@ -329,9 +339,20 @@ impl LabelFiles {
         });
         #[cfg(not(feature = "hdf5"))]
         let written = crate::files::write_together([&self.csv], |[csv]| write_csv(csv));
-        // Also after a failure between the two renames: what lies there now is ours.
-        (self.stamp.csv, self.stamp.h5) = (stamp_of(&self.csv), stamp_of(&self.h5));
+        if replacing.get() {
+            // Also after a failure between the two renames: what lies there now is ours.
+            (self.stamp.csv, self.stamp.h5) = (stamp_of(&self.csv), stamp_of(&self.h5));
+        }
         written
+    }
+
+    fn must_be_unchanged(&self) -> Result<()> {
+        if !self.changed() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Exists, "the labels were changed by another program meanwhile")
+            .at(self.csv.display())
+            .mend("open the project again; your edits are safe in the journal and will be put on top"))
     }
 }
 

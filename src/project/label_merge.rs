@@ -9,7 +9,7 @@ use super::label_files::{LabelFiles, Stamp};
 use super::label_store::{Folder, LabelStore};
 use super::marks::{Mark, PointEdit, Rows};
 use crate::error::Result;
-use crate::pose::FrameKey;
+use crate::pose::{FrameKey, PointName};
 use crate::watch::Watch;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +52,8 @@ pub struct ConflictPoint {
 pub struct Conflict {
     /// Points changed on both sides.
     pub points: Vec<ConflictPoint>,
-    /// Folders whose files another program left unreadable, with the reason.
+    /// Folders whose files another program left unreadable and of which no copy could be kept, with the reason.
+    /// All their labels are in the journal.
     pub unreadable: Vec<(String, String)>,
 }
 
@@ -67,12 +68,17 @@ pub(crate) struct Outside {
     pub notices: Vec<(Severity, String)>,
     /// Whether a change was seen that is read at the next look.
     pub pending: bool,
+    /// Whether label files must be written again at once, because the labels are not whole in them any more.
+    pub rewrite: bool,
 }
 
 impl Outside {
     pub fn look(store: &mut LabelStore, watch: &dyn Watch) -> Result<Self> {
         let mut found = Self::default();
-        for video in store.project.labeled_videos()? {
+        // Those that have gone too.
+        let mut videos: BTreeSet<String> = store.project.labeled_videos()?.into_iter().collect();
+        videos.extend(store.folders.keys().cloned());
+        for video in videos {
             match store.folders.contains_key(&video) {
                 true => found.look_at(store, &video, watch),
                 false => found.new_folder(store, &video, watch),
@@ -110,6 +116,7 @@ impl Outside {
     }
 
     fn look_at(&mut self, store: &mut LabelStore, video: &str, watch: &dyn Watch) {
+        let dir = store.project.labeled_data(video);
         let Some(folder) = store.folders.get_mut(video) else { return };
         let now = folder.files.now();
         if !folder.files.changed() {
@@ -127,10 +134,12 @@ impl Outside {
         if !now.any_table() && !folder.base.is_empty() {
             folder.files.accept(now);
             self.warn(format!(
-                "{video}: the label files were removed by another program; the labels are kept here and are written again \
-                 with the next edit of this folder"
+                "{video}: {} removed by another program; {}written again now with the labels as they are here. To take \
+                 labels away, remove them here",
+                if dir.is_dir() { "the label files were" } else { "the whole folder was" },
+                if dir.is_dir() { "they are " } else { "it is made again, without its pictures, and the label files are " },
             ));
-            return;
+            return self.write_again(store, video);
         }
         let mut files = LabelFiles::new(&store.project, video);
         match files.load(&store.project, video, true, watch) {
@@ -141,18 +150,46 @@ impl Outside {
                 self.merge(store, video, theirs);
             }
             Err(e) => {
-                let kept = match folder.files.keep_copies("damaged") {
-                    Ok(kept) => kept.iter().map(|p| format!("a copy is kept as {}", p.display())).collect(),
-                    Err(e) => vec![format!("no copy could be kept: {}", e.what())],
-                };
-                self.warn(format!(
-                    "{video}: another program left the label files unreadable: {}; {}; they are not written over until you \
-                     decide, and your edits are safe in the journal",
-                    e.what(),
-                    kept.join(", ")
-                ));
-                folder.dispute.unreadable = Some((now, e.what().to_owned()));
+                let why = e.what();
+                match folder.files.keep_all_copies("damaged") {
+                    // Written again from that very state: copies of it are there.
+                    Ok(kept) if folder.files.now() == now => {
+                        let kept: Vec<String> = kept.iter().map(|p| p.display().to_string()).collect();
+                        self.warn(format!(
+                            "{video}: another program left the label files unreadable: {why}; a copy is kept as {}, and \
+                             they are written again now with the labels as they are here",
+                            kept.join(" and ")
+                        ));
+                        folder.files.accept(now);
+                        folder.dispute.unreadable = None;
+                        folder.dispute.seen = None;
+                    }
+                    Ok(_) => {
+                        self.pending = true;
+                        return;
+                    }
+                    Err(e) => {
+                        self.warn(format!(
+                            "{video}: another program left the label files unreadable: {why}; no copy could be kept: {}; \
+                             they are not written over until you decide, and the labels are put into the journal",
+                            e.what()
+                        ));
+                        folder.dispute.unreadable = Some((now, why.to_owned()));
+                    }
+                }
+                self.write_again(store, video);
             }
+        }
+    }
+
+    /// The labels of this folder are only in memory now: into the journal at once, and then into the files.
+    fn write_again(&mut self, store: &mut LabelStore, video: &str) {
+        if let Some(folder) = store.folders.get_mut(video) {
+            folder.dirty = true;
+        }
+        self.rewrite = true;
+        if let Err(e) = store.rescue(video) {
+            tracing::debug!("{video}: the journal cannot take the labels, the files come next: {e}");
         }
     }
 
@@ -214,20 +251,70 @@ impl Outside {
 }
 
 impl Folder {
-    /// What is here holds: the files may be written over.
-    pub(super) fn settle(&mut self) {
+    /// What is here holds in all that this conflict shows: there the files may be written over. What came up since
+    /// stays open.
+    pub(super) fn settle(&mut self, video: &str, shown: &Conflict) {
         if self.dispute.is_settled() {
             return;
         }
-        if let Some((stamp, _)) = self.dispute.unreadable.take() {
+        if shown
+            .unreadable
+            .iter()
+            .any(|(v, why)| v == video && self.dispute.unreadable.as_ref().is_some_and(|(_, now)| now == why))
+            && let Some((stamp, _)) = self.dispute.unreadable.take()
+        {
             self.files.accept(stamp);
         }
-        self.dispute.points.clear();
+        for c in &shown.points {
+            let place = (c.key.clone(), c.point);
+            if self.dispute.points.get(&place).is_some_and(|theirs| theirs.same(c.theirs)) {
+                self.dispute.points.remove(&place);
+            }
+        }
         self.dirty = true;
     }
 }
 
 impl LabelStore {
+    /// Puts all labels of a folder into its journal, for when its files do not hold them.
+    pub(crate) fn rescue(&mut self, video: &str) -> Result<()> {
+        let mut edits = Vec::new();
+        for (key, row) in self.marks.rows_of(video) {
+            let said = row.iter().enumerate().filter(|(_, m)| **m != Mark::Unlabeled);
+            edits.extend(said.map(|(i, m)| PointEdit::new(key.clone(), i, *m)));
+        }
+        self.set_all(&edits)
+    }
+
+    /// Folders that are to be written for another reason than edits in the journal: these labels may be nowhere else.
+    pub(crate) fn unwritten(&self) -> Vec<String> {
+        self.folders.iter().filter(|(_, f)| f.dirty).map(|(video, _)| video.clone()).collect()
+    }
+
+    /// Points that a person has not decided, by name.
+    pub(crate) fn disputed(&self) -> Vec<(FrameKey, String, String)> {
+        let all = self.folders.values().flat_map(|f| f.dispute.points.keys());
+        let named = |(key, i): &(FrameKey, usize)| {
+            let name = self.marks.labels.skeleton.point(*i)?;
+            Some((key.clone(), name.individual.to_owned(), name.bodypart.to_owned()))
+        };
+        all.filter_map(named).collect()
+    }
+
+    /// These are still for a person to decide, after the labels were read anew, where both sides still differ.
+    pub(crate) fn dispute_again(&mut self, points: Vec<(FrameKey, String, String)>) {
+        for (key, individual, bodypart) in points {
+            let name = PointName { individual: &individual, bodypart: &bodypart };
+            let Some(i) = self.marks.labels.skeleton.index_of(name) else { continue };
+            let mine = self.marks.get(&key, i);
+            let Some(folder) = self.folders.get_mut(&key.video) else { continue };
+            let theirs = folder.base.get(&key).and_then(|r| r.get(i)).copied().unwrap_or_default();
+            if !mine.same(theirs) {
+                folder.dispute.points.insert((key, i), theirs);
+            }
+        }
+    }
+
     /// What a person must decide; `None` when nothing.
     pub(crate) fn conflict(&self) -> Option<Conflict> {
         let mut conflict = Conflict::default();

@@ -147,17 +147,21 @@ impl LabelStore {
             }
             let after = self.marks.rows_of(video);
             let changed = after.iter().filter(|(k, f)| base.get(*k).is_none_or(|b| b != *f)).count();
+            // What is replaced may be another program's, written after these edits.
+            let replaces = base.iter().any(|(k, row)| {
+                let at = |i: usize| after.get(k).and_then(|r| r.get(i)).copied().unwrap_or_default();
+                row.iter().enumerate().any(|(i, b)| *b != Mark::Unlabeled && !b.same(at(i)))
+            });
             if changed > 0 {
-                let later = std::fs::metadata(&path).and_then(|m| m.modified()).ok() < files.last_written();
                 if editing {
-                    if later {
-                        files.keep_copies("before-recovery")?;
+                    if replaces {
+                        files.keep_all_copies("before-recovery")?;
                     }
                     watch.warn(&format!(
                         "{}: unsaved label edits of {changed} pictures are recovered{}",
                         path.display(),
-                        if later {
-                            "; the label files were changed after them, and are kept as they were as `.before-recovery`"
+                        if replaces {
+                            "; they replace labels in the files, which are kept as they were as `.before-recovery`"
                         } else {
                             ""
                         }
@@ -319,7 +323,7 @@ impl LabelStore {
     /// As [`LabelStore::flush`], one folder alone.
     pub(crate) fn flush_folder(&mut self, video: &str, watch: &dyn Watch) -> Result<()> {
         let rows = self.marks.rows_of(video);
-        self.folders.get_mut(video).map_or(Ok(()), |folder| folder.save(rows, &self.project, watch))
+        self.folders.get_mut(video).map_or(Ok(()), |folder| folder.save(video, rows, &self.project, watch))
     }
 
     /// The state of all label files and journals, to see whether somebody wrote.
@@ -337,11 +341,16 @@ impl LabelStore {
         Outside::look(self, watch)
     }
 
-    /// The person decided that what this store says holds: disputed files may be written over.
-    pub(crate) fn settle(&mut self) {
-        for folder in self.folders.values_mut() {
-            folder.settle();
+    /// The person decided that what this store says holds in all that this conflict shows.
+    pub(crate) fn settle(&mut self, shown: &super::Conflict) {
+        for (video, folder) in &mut self.folders {
+            folder.settle(video, shown);
         }
+    }
+
+    /// When label tables were last written, by whomever; `None` when there are none.
+    pub(crate) fn last_written(&self) -> Option<std::time::SystemTime> {
+        self.folders.values().filter_map(|f| f.files.last_written()).max()
     }
 }
 
@@ -354,12 +363,18 @@ impl Folder {
         Self { files, journal, base, dirty: false, dispute: Dispute::default() }
     }
 
-    fn save(&mut self, rows: Rows, project: &Project, watch: &dyn Watch) -> Result<()> {
+    fn save(&mut self, video: &str, rows: Rows, project: &Project, watch: &dyn Watch) -> Result<()> {
         let hidden = |rows: &Rows| {
             let all = rows.iter().flat_map(|(k, row)| row.iter().enumerate().map(move |(i, m)| (k, i, m)));
             all.filter(|(.., m)| **m == Mark::Hidden).map(|(k, i, _)| (k.clone(), i)).collect::<Vec<_>>()
         };
-        let hidden_too = hidden(&self.base) != hidden(&rows);
+        let now_hidden = hidden(&rows);
+        let hidden_too = hidden(&self.base) != now_hidden || (self.dirty && !now_hidden.is_empty());
+        let dir = project.labeled_data(video);
+        // The folder alone, never the way to it: a project that was moved or unplugged is not begun anew here.
+        if !dir.exists() {
+            std::fs::create_dir(&dir).map_err(|e| Error::io("make the folder again", &dir, e))?;
+        }
         self.files.save(&rows, hidden_too, project, watch)?;
         self.base = rows;
         self.dirty = false;

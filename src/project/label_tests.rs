@@ -96,6 +96,38 @@ fn what_another_program_wrote_is_not_lost() {
     assert_eq!(store.labels().frames[&key(1)].points[0], Some(Keypoint::new(9.0, 9.0)));
 }
 
+/// Writes a table as another program, while this one reads back what it has written.
+struct Meddler(Mutex<Option<PathBuf>>);
+
+impl Watch for Meddler {
+    fn begin(&self, _: &str, _: Option<u64>) {}
+    fn advance(&self, _: u64) {}
+    fn status(&self, _: &str) {}
+    fn note(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn end(&self) {}
+    fn stopped(&self) -> bool {
+        if let Some(path) = self.0.lock().unwrap().take() {
+            std::fs::write(path, TABLE.replace("1.5", "8.5")).unwrap();
+        }
+        false
+    }
+}
+
+#[test]
+fn what_is_written_while_saving_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = project(dir.path());
+    put(&p, TABLE);
+    let mut store = LabelStore::edit(&p, &Quiet::default()).unwrap();
+    store.set(&key(1), 0, Some(Keypoint::new(9.0, 9.0))).unwrap();
+    let meddler = Meddler(Mutex::new(Some(csv(&p))));
+    assert_eq!(store.flush(&meddler).unwrap_err().kind(), Kind::Exists);
+    assert!(meddler.0.lock().unwrap().is_none());
+    assert_eq!(std::fs::read_to_string(csv(&p)).unwrap(), TABLE.replace("1.5", "8.5"));
+    assert_eq!((store.unsaved(), store.flush(&meddler).unwrap_err().kind()), (1, Kind::Exists));
+}
+
 #[test]
 fn tables_that_do_not_fit() {
     let dir = tempfile::tempdir().unwrap();

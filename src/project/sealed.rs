@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 const CHECK: &str = ",\"check\":\"";
@@ -100,14 +100,24 @@ fn is_sound(line: &str) -> bool {
 }
 
 /// Adds `text` (whole lines) to the file; with `sync` it is safe on disk when this returns. On an error none of it is
-/// in the file.
+/// in the file, or a half line that the next one does not touch.
 pub(super) fn append(path: &Path, text: &str, sync: bool) -> std::io::Result<()> {
     let is_new = !path.exists();
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).open(path)?;
     let before = file.metadata()?.len();
+    let mut text = std::borrow::Cow::Borrowed(text);
+    if before > 0 {
+        // Half a line that could not be taken back is a damaged line of its own.
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            text = format!("\n{text}").into();
+        }
+    }
     let written = file.write_all(text.as_bytes()).and_then(|()| if sync { file.sync_data() } else { Ok(()) });
     if let Err(e) = written {
-        let _ = file.set_len(before); // half a line would spoil the next one
+        let _ = file.set_len(before);
         if is_new {
             let _ = std::fs::remove_file(path);
         }
