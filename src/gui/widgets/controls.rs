@@ -55,6 +55,9 @@ impl Entry<'_> {
         if !self.button_name.is_empty() {
             button = button.accessible_name(self.button_name);
         }
+        if enter {
+            field.request_focus(); // for the next one, and so that Tab goes on from here
+        }
         (enter || button.clicked()) && !text.trim().is_empty()
     }
 }
