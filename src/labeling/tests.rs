@@ -284,6 +284,31 @@ fn a_dispute_survives_reading_anew() {
     assert_eq!(std::fs::read(kept).unwrap(), theirs);
 }
 
+#[test]
+fn marks_do_not_go_with_their_file() {
+    for damaged in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let p = labeled(dir.path());
+        let watch = Quiet::default();
+        let mut store = LabelStore::edit(&p, &watch).unwrap();
+        store.set_all(&[PointEdit::new(key(9), 1, Mark::Hidden)]).unwrap();
+        store.flush(&watch).unwrap();
+        let file = p.labeled_data("m1").join("not-visible.yaml");
+        if damaged {
+            std::fs::write(&file, "schema: [").unwrap();
+        } else {
+            std::fs::remove_file(&file).unwrap();
+        }
+        assert!(store.look_outside(&watch).unwrap().pending);
+        let found = store.look_outside(&watch).unwrap();
+        assert!(found.rewrite && found.taken.is_empty() && found.gone.is_empty(), "{found:?}");
+        assert_eq!(store.flush(&watch).unwrap(), 1);
+        drop(store);
+        assert_eq!(on_disk(&p).mark(&key(9), 1), Mark::Hidden);
+        assert_eq!(file.with_extension("yaml.damaged").exists(), damaged);
+    }
+}
+
 /// What came up after the person was asked is not decided with it.
 #[test]
 fn only_what_was_shown_is_settled() {

@@ -231,6 +231,11 @@ impl LabelFiles {
         }
     }
 
+    /// Whether the file of points that are not visible is gone, or could not be read when the files were.
+    pub fn lacks_hidden(&self) -> bool {
+        !self.hidden.is_file() || self.damaged.contains(&self.hidden)
+    }
+
     /// The state of the files as they lie there now.
     pub fn now(&self) -> Stamp {
         Stamp { csv: stamp_of(&self.csv), h5: stamp_of(&self.h5), hidden: stamp_of(&self.hidden) }

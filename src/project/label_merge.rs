@@ -144,10 +144,18 @@ impl Outside {
         let mut files = LabelFiles::new(&store.project, video);
         match files.load(&store.project, video, true, watch) {
             Ok(there) => {
-                let theirs = there.map(|m| m.rows_of(video)).unwrap_or_default();
+                let mut theirs = there.map(|m| m.rows_of(video)).unwrap_or_default();
+                let kept = if files.lacks_hidden() { keep_hidden(&folder.base, &mut theirs) } else { 0 };
                 folder.files = files;
                 folder.dispute.unreadable = None;
                 self.merge(store, video, theirs);
+                if kept > 0 {
+                    self.warn(format!(
+                        "{video}: the file of points that are not visible was removed or damaged by another program; its \
+                         {kept} marks are written again now"
+                    ));
+                    self.write_again(store, video);
+                }
             }
             Err(e) => {
                 let why = e.what();
@@ -248,6 +256,21 @@ impl Outside {
         }
         self.gone.extend(rows);
     }
+}
+
+/// Marks of not visible points do not go with their file; how many that are.
+fn keep_hidden(base: &Rows, theirs: &mut Rows) -> usize {
+    let mut kept = 0;
+    for (key, row) in base {
+        for i in row.iter().enumerate().filter(|(_, m)| **m == Mark::Hidden).map(|(i, _)| i) {
+            let there = theirs.entry(key.clone()).or_insert_with(|| vec![Mark::Unlabeled; row.len()]);
+            if let Some(slot @ Mark::Unlabeled) = there.get_mut(i) {
+                *slot = Mark::Hidden;
+                kept += 1;
+            }
+        }
+    }
+    kept
 }
 
 impl Folder {
