@@ -44,7 +44,15 @@ fn labeled(dir: &Path, n: usize) -> PathBuf {
 
 #[test]
 fn help_and_wrong_arguments() {
-    limn(&[]).assert().success().stdout(contains("Usage").and(contains("check-labels")));
+    limn(&["help"]).assert().success().stdout(contains("Usage").and(contains("check-labels")));
+    // Alone it opens the window; where there is no display it says so, and where the commands are told.
+    let mut alone = limn(&[]);
+    for display in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
+        alone.env_remove(display);
+    }
+    if cfg!(target_os = "linux") {
+        alone.assert().code(1).stdout("").stderr(contains("no display").and(contains("limn help")));
+    }
     limn(&["split", "--help"]).assert().success().stdout(contains("Examples"));
     for wrong in [&["fly"][..], &["split"], &["split", "p", "--seed", "x"], &["new", "a", "--scorer", "b"]] {
         limn(wrong).assert().code(2).stdout("").stderr(contains("error:"));

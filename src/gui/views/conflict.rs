@@ -11,7 +11,7 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
         ui.set_width(560.0);
         if conflict.points.is_empty() {
             ui.heading("Label files were made unreadable elsewhere");
-            ui.label("Your labels are kept, and so is a copy of those files. Which shall stay?");
+            ui.label("Your labels are safe in the journal. Which shall stay?");
         } else {
             ui.heading("The same points were changed elsewhere");
             ui.label(
@@ -43,7 +43,7 @@ pub(in crate::gui) fn conflict(ctx: &egui::Context, open: &mut OpenProject) {
         }
         for (folder, why) in &conflict.unreadable {
             ui.label(format!(
-                "labeled-data/{folder}: their files cannot be read ({why}); a copy of them is kept."
+                "labeled-data/{folder}: their files cannot be read ({why}), and no copy of them could be kept."
             ));
         }
         ui.add_space(8.0);
