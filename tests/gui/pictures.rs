@@ -122,6 +122,9 @@ fn every_view_in_both_themes() {
         println!("skipped: no Vulkan driver to draw pictures of the window with (mesa-vulkan-drivers)");
         return;
     }
+    // The folder's name stands in the pictures, so two runs on one machine take turns.
+    let turn = std::fs::File::create("/tmp/limn-pictures.lock").unwrap();
+    fs2::FileExt::lock_exclusive(&turn).unwrap();
     let dir = PathBuf::from("/tmp/limn-pictures");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
