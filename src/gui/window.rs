@@ -274,8 +274,11 @@ impl Window {
         self.middle(ui, &fired);
         self.palette.ui(ui.ctx(), &self.prefs.keys, &scopes);
         self.help.ui(ui.ctx(), &mut self.prefs.keys);
-        if let Some(open) = &mut self.open {
-            super::views::conflict(ui.ctx(), open);
+        if self.open.as_mut().is_some_and(|open| super::views::conflict(ui.ctx(), open))
+            && self.may_close_project()
+        {
+            self.close_project();
+            self.screen = Screen::Start;
         }
         let (unsafe_edits, trouble) = self.unsafe_edits();
         self.leaving.ui(ui.ctx(), &self.jobs, unsafe_edits, trouble);

@@ -200,6 +200,44 @@ fn files_left_unreadable_are_kept() {
     assert_eq!(std::fs::read_to_string(kept).unwrap(), "half a tab");
 }
 
+/// Another program's whole table with a body part that is not known here is its work: asked about, not written over.
+#[test]
+fn tables_that_do_not_fit_are_asked_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = labeled(dir.path());
+    let h5 = csv(&p).with_extension("h5");
+    let (mut s, _) = open(&p);
+    place(&mut s, 1, 0, 9.0);
+    until(&mut s, |s| s.safety().in_journal == 0 && s.safety().in_memory == 0);
+    let mut theirs = crate::formats::dlc_labels_csv::read(&csv(&p), &Quiet::default()).unwrap();
+    theirs.skeleton.bodyparts.push("new part".into());
+    theirs.frames.values_mut().for_each(|f| f.points.push(Some(Keypoint::new(1.0, 2.0))));
+    std::fs::remove_file(&h5).ok();
+    crate::formats::dlc_labels_csv::write(&csv(&p), &theirs).unwrap();
+    let bytes = std::fs::read(csv(&p)).unwrap();
+    let told = until(&mut s, |s| s.conflict().is_some());
+    assert!(has(&told, "do not fit") && has(&told, "a copy of them is kept"), "{told:?}");
+    // Closing keeps theirs in the file and ours in the journal.
+    place(&mut s, 2, 0, 11.0);
+    s.close().unwrap();
+    assert_eq!(std::fs::read(csv(&p)).unwrap(), bytes);
+    assert!(p.labeled_data("m1").join("labels.journal").metadata().unwrap().len() > 0);
+
+    // Ours over theirs only when a person says so, with theirs kept beside.
+    std::fs::remove_file(csv(&p)).unwrap();
+    let (mut s, _) = open(&p);
+    until(&mut s, |s| s.safety().in_journal == 0 && s.safety().in_memory == 0);
+    std::fs::remove_file(&h5).ok();
+    std::fs::write(csv(&p), &bytes).unwrap();
+    until(&mut s, |s| s.conflict().is_some());
+    s.resolve(Resolution::Mine);
+    until(&mut s, |_| std::fs::read(csv(&p)).is_ok_and(|now| now != bytes));
+    s.close().unwrap();
+    assert!(on_disk(&p).labels().labeled_points() > 0);
+    let kept = p.labeled_data("m1").join("CollectedData_Ada.csv.of-another-program");
+    assert_eq!(std::fs::read(kept).unwrap(), bytes);
+}
+
 /// With nothing in the journal the labels would be in memory only; closing at once must keep them too.
 #[test]
 fn files_broken_or_removed_while_all_was_saved_lose_no_labels() {

@@ -157,6 +157,20 @@ impl Outside {
                     self.write_again(store, video);
                 }
             }
+            // Whole tables that only do not fit this project as it is open here: they are somebody's work, not damage.
+            Err(e) if LabelFiles::new(&store.project, video).load_raw(watch).is_ok_and(|t| t.is_some()) => {
+                let why = e.what();
+                let kept = match folder.files.keep_all_copies("of-another-program") {
+                    Ok(_) => "a copy of them is kept".to_owned(),
+                    Err(e) => format!("no copy of them could be kept: {}", e.what()),
+                };
+                self.warn(format!(
+                    "{video}: another program wrote labels that do not fit this project as it is open here: {why}; {kept}, and \
+                     they are not written over until you decide"
+                ));
+                folder.dispute.unreadable = Some((folder.files.now(), why.to_owned()));
+                self.write_again(store, video);
+            }
             Err(e) => {
                 let why = e.what();
                 match folder.files.keep_all_copies("damaged") {
