@@ -1,27 +1,15 @@
 //! Projects from the command line, as a user runs it.
 #![allow(clippy::unwrap_used, clippy::panic)] // the helpers are test code too
 
-use assert_cmd::Command;
+mod support;
+
 use limn::picture::Picture;
 use limn::project::{NewProject, Project, VideoMode};
 use limn::watch::Quiet;
 use predicates::prelude::*;
 use predicates::str::contains;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-fn limn(args: &[&str]) -> Command {
-    let mut command = Command::cargo_bin("limn").unwrap();
-    command.args(args).env_remove("LIMN_LOG");
-    command
-}
-
-/// Runs with `--json` and gives exit code and the one object.
-fn json(args: &[&str]) -> (i32, Value) {
-    let out = limn(args).arg("--json").output().unwrap();
-    let value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {out:?}"));
-    (out.status.code().unwrap(), value)
-}
+use support::{json, limn};
 
 /// A project with `n` labelled pictures in each of two videos.
 fn labeled(dir: &Path, n: usize) -> PathBuf {

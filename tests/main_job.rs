@@ -2,7 +2,8 @@
 #![cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 #![allow(clippy::unwrap_used, clippy::panic)] // in the helpers of tests too
 
-use assert_cmd::Command;
+mod support;
+
 use limn::formats::{dlc_h5, dlc_tracks_csv};
 use limn::net::{Bundle, Card, Device, HeadSpec, Net, NetSpec, save_tensors};
 use limn::picture::Picture;
@@ -15,24 +16,10 @@ use limn::watch::Quiet;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use support::json;
 
 const FRAMES: usize = 60;
 const PARTS: usize = 8;
-
-fn limn(args: &[&str]) -> Command {
-    let mut command = Command::cargo_bin("limn").unwrap();
-    command.args(args).env_remove("LIMN_LOG");
-    command
-}
-
-/// Runs with `--json` and gives exit code and the one object that standard output must be.
-fn json(args: &[&str]) -> (i32, Value) {
-    let out = limn(args).arg("--json").output().unwrap();
-    let value: Value =
-        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {out:?}"));
-    assert!(value.is_object() && value["warnings"].is_array(), "{value}");
-    (out.status.code().unwrap(), value)
-}
 
 fn done(args: &[&str]) -> Value {
     let (code, value) = json(args);

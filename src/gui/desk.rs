@@ -2,7 +2,7 @@
 
 use super::dialogs::Dialogs;
 use super::keys::Fired;
-use super::notices::{Notices, Severity};
+use super::notices::Notices;
 use super::prefs::Prefs;
 use crate::error::Result;
 use crate::jobs::{Handle, Jobs, Wake};
@@ -145,12 +145,7 @@ impl OpenProject {
             self.labels.reload(&self.contents.project);
         }
         for notice in self.labels.poll() {
-            let severity = match notice.severity {
-                crate::labeling::Severity::Note => Severity::Note,
-                crate::labeling::Severity::Warning => Severity::Warning,
-                crate::labeling::Severity::Error => Severity::Error,
-            };
-            notices.tell(severity, "Labels", notice.text);
+            notices.tell(notice.severity, "Labels", notice.text);
         }
         if self.labels.labels().skeleton != self.points {
             self.points = self.labels.labels().skeleton.clone();

@@ -3,19 +3,9 @@
 use super::theme::Theme;
 use super::widgets::controls::named_small;
 use crate::error::Error;
+pub use crate::project::Severity;
 use eframe::egui::{self, Align2, Id, RichText};
 use std::time::{Duration, Instant};
-
-/// How grave it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// It went well.
-    Note,
-    /// Something to know, while work goes on.
-    Warning,
-    /// It failed.
-    Error,
-}
 
 #[derive(Debug, Clone)]
 struct Notice {

@@ -23,13 +23,11 @@
 use super::widgets::canvas::{CanvasImage, Tone, colour_image};
 use crate::error::{Error, Kind};
 use crate::picture::Picture;
+use crate::watch::Wake;
 use eframe::egui::{ColorImage, Context, TextureHandle, TextureOptions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-
-/// Called by the threads when there is something new to show.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// How much memory may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

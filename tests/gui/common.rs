@@ -1,6 +1,7 @@
 //! Opens windows and waits for them.
 #![allow(dead_code)] // not every screen needs everything
 
+use eframe::egui::Pos2;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use limn::gui::prefs::Prefs;
@@ -78,6 +79,18 @@ pub fn click(harness: &mut Harnessed, name: &str) {
     harness.get_by_label(name).scroll_to_me();
     harness.run_steps(12); // scrolling takes its time
     harness.get_by_label(name).click();
+    harness.run_steps(3);
+}
+
+/// Presses at one place of the screen, moves to another in a few steps, and lets go.
+pub fn drag_on_screen(harness: &mut Harnessed, from: Pos2, to: Pos2) {
+    harness.drag_at(from);
+    harness.step();
+    for i in 1..=8u8 {
+        harness.hover_at(from + (to - from) * (f32::from(i) / 8.0));
+        harness.step();
+    }
+    harness.drop_at(to);
     harness.run_steps(3);
 }
 

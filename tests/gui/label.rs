@@ -86,14 +86,7 @@ fn drag(w: &mut Harnessed, from: Keypoint, to: Keypoint) {
     ready(w);
     let label = &w.state_mut().views().label;
     let (a, b) = (label.on_screen(from).unwrap(), label.on_screen(to).unwrap());
-    w.drag_at(a);
-    w.step();
-    for i in 1..=8u8 {
-        w.hover_at(a + (b - a) * (f32::from(i) / 8.0));
-        w.step();
-    }
-    w.drop_at(b);
-    w.run_steps(3);
+    drag_on_screen(w, a, b);
 }
 
 pub fn key_press(w: &mut Harnessed, key: Key) {

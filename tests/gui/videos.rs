@@ -186,14 +186,7 @@ fn a_crop_is_dragged_saved_and_cut_to() {
         w.state_mut().views().videos.player().canvas.on_screen(Keypoint::new(x, y)).unwrap()
     };
     let (a, b) = (on_screen(&mut w, 20.0, 10.0), on_screen(&mut w, 100.0, 90.0));
-    w.drag_at(a);
-    w.step();
-    for i in 1..=8u8 {
-        w.hover_at(a + (b - a) * (f32::from(i) / 8.0));
-        w.step();
-    }
-    w.drop_at(b);
-    w.run_steps(3);
+    drag_on_screen(&mut w, a, b);
     assert!(says(&w, "80 × 80 px of 160 × 120 px"));
     assert!(says(&w, "Not saved yet."));
     look(&mut w, "crop");
