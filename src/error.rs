@@ -40,6 +40,8 @@ pub enum Kind {
     Bundle,
     /// Training or inference cannot go on.
     Compute,
+    /// The memory of the computing device does not suffice.
+    Memory,
     /// The request itself makes no sense.
     Usage,
     /// The user stopped the work; what was done is kept.

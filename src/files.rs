@@ -63,14 +63,33 @@ pub fn write_together<const N: usize>(
     let temp = temporary_folder(&folder)?;
     let new = paths.map(|p| temp.path().join(p.file_name().unwrap_or_default()));
     fill(std::array::from_fn(|i| new[i].as_path())).map_err(|e| e.relocated(temp.path(), &folder))?;
-    for (new, path) in new.iter().zip(paths) {
+    take_places(new.iter().map(PathBuf::as_path).zip(paths))?;
+    sync_folder(&folder)
+}
+
+/// Renames whole files to their places, in order; each keeps the rights of the one it replaces.
+///
+/// # Errors
+/// When the operating system refuses; those before are in their places then.
+pub fn take_places<'a>(moves: impl IntoIterator<Item = (&'a Path, &'a Path)>) -> Result<()> {
+    for (new, path) in moves {
         let failed = |e| Error::io("write the file", path, e);
         if let Ok(old) = fs::metadata(path) {
             fs::set_permissions(new, old.permissions()).map_err(failed)?;
         }
         fs::rename(new, path).map_err(failed)?;
     }
-    sync_folder(&folder)
+    Ok(())
+}
+
+/// This user's folder for what can be fetched or computed again: `$LIMN_CACHE`, else the platform's; `None` when the
+/// user has no home.
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
+    match std::env::var_os("LIMN_CACHE").filter(|v| !v.is_empty()) {
+        Some(dir) => Some(PathBuf::from(dir)),
+        None => directories::ProjectDirs::from("", "", "limn").map(|d| d.cache_dir().to_path_buf()),
+    }
 }
 
 /// Whether new files can be made in a folder, asked before long work whose results go there.

@@ -37,6 +37,7 @@ pub mod net;
 pub mod picture;
 pub mod pose;
 pub mod project;
+mod sealed;
 pub mod show;
 pub mod synth;
 #[cfg(all(feature = "torch", feature = "vision"))]

@@ -15,6 +15,8 @@
 mod add_videos;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod analyze;
+#[cfg(feature = "torch")]
+mod bench;
 mod check_labels;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod demo;
@@ -91,6 +93,8 @@ enum Command {
     Render(render::Args),
     #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
     Demo(demo::Args),
+    #[cfg(feature = "torch")]
+    Bench(bench::Args),
     Doctor(doctor::Args),
 }
 
@@ -117,6 +121,8 @@ impl Command {
             Self::Render(args) => render::run(args, terminal),
             #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
             Self::Demo(args) => demo::run(args, terminal),
+            #[cfg(feature = "torch")]
+            Self::Bench(args) => bench::run(args, terminal),
             Self::Doctor(args) => doctor::run(args, terminal),
         }
     }

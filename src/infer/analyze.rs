@@ -1,84 +1,96 @@
+use super::batch;
 use super::engine::Engine;
-use super::stages::{Clock, Limit, Seen, Stages};
+use super::follow::Follow;
+use super::input::{Input, PictureFrames, VideoFrames};
+use super::pipeline::{self, CHUNK, NAMED};
+use super::plan::{Plan, Settings};
+use super::results::{Meta, result_path};
+use super::stages::{Clock, Seen, Stages};
+use super::store::{Found, Store, begun_with_batch};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::formats::{dlc_h5, dlc_tracks_csv};
-use crate::picture::Picture;
-use crate::pose::Tracks;
-use crate::video::{Index, Reader};
+use crate::formats::candidates::CandidatesH5;
+use crate::formats::dlc_h5::TracksH5;
+use crate::formats::dlc_tracks_csv::TracksCsv;
+use crate::net::{Look, Window};
+use crate::video::Hardware;
 use crate::watch::Watch;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
-
-/// Batches that wait decoded; more would only cost memory.
-const AHEAD: usize = 2;
-/// So many undecodable frames are named one by one.
-const NAMED: usize = 5;
 
 /// How to analyze.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Where results go; beside the video when not given.
     pub out: Option<PathBuf>,
-    /// Frames per batch; chosen by the size of the frames when not given.
+    /// Frames per batch; measured when not given.
     pub batch: Option<usize>,
-    /// Analyze again what is finished.
+    /// Analyze again what is finished, and begin unfinished ones anew.
     pub force: bool,
+    /// Only these frames; the rows of the others are empty.
+    pub frames: Option<Range<usize>>,
+    /// Only this part of every frame. Positions stay those of the whole frame.
+    pub crop: Option<Window>,
+    /// Make frames this much smaller (or larger) for the network. Positions stay those of the frame as it is.
+    pub resize: Option<f64>,
+    /// Look only around the animal, and at the whole frame when it is lost.
+    pub follow: Option<Follow>,
+    /// How many places of each point are kept for later filters; with more than one they are written to a file of
+    /// their own ([`crate::formats::candidates`]).
+    pub candidates: Option<usize>,
+    /// Take a video that breaks off as far as it goes.
+    pub partial: bool,
+    /// Decode with the graphics card.
+    pub hardware: Hardware,
 }
 
 /// What came of a video.
 #[derive(Debug, Clone, Serialize)]
 pub struct Analysis {
-    /// The video.
+    /// The video, or the folder of pictures.
     pub video: PathBuf,
     /// Rows written: the frames of the video.
     pub frames: usize,
     /// Frames that could not be decoded; their rows are NaN.
     pub missing: usize,
-    /// Frames per second, decoding and writing included; 0 when it was finished before.
+    /// Frames that an earlier, interrupted run had finished.
+    pub resumed: usize,
+    /// Frames per second of this run, decoding and writing included; 0 when it was finished before.
     pub fps: f64,
     /// The tracks, as pandas reads them.
     pub h5: PathBuf,
     /// The same as a table.
     pub csv: PathBuf,
-    /// The time of every frame in seconds, and whether it was decoded.
+    /// The time of every frame in seconds (or the name of every picture), and whether it was decoded.
     pub times: PathBuf,
+    /// The candidates, when more than one of each point was asked for.
+    pub candidates: Option<PathBuf>,
     /// Device and number format.
     pub device: String,
-    /// It was finished before with the same model and video, and left as it is.
+    /// What decoded, in words.
+    pub decoder: String,
+    /// Frames computed at once.
+    pub batch: usize,
+    /// It was finished before with the same model, video and settings, and left as it is.
     pub skipped: bool,
     /// Which stage took how much of the time; `None` when nothing was computed.
     pub stages: Option<Stages>,
 }
 
-/// Written beside the tracks: what made them.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Meta {
-    schema: u32,
-    program: String,
-    pub(super) scorer: String,
-    model: String,
-    pub(super) video: String,
-    video_bytes: u64,
-    pub(super) frames: usize,
-    pub(super) missing: usize,
-    pub(super) fps_of_video: f64,
-    width: usize,
-    height: usize,
-    pub(super) device: String,
-}
-
-/// One video to tracks: CSV and HDF5 in DeepLabCut's layout, named `<video stem><scorer>`, the frames' times, and a
-/// note of what made them.
+/// One video, or a folder of pictures, to tracks: CSV and HDF5 in DeepLabCut's layout, named `<video stem><scorer>`,
+/// the frames' times, and a note of what made them.
 ///
-/// A video already analyzed with this very model is left alone unless `force` is given. Results appear whole at the
-/// end or not at all.
+/// What is computed is on disk after every 256 frames, in a folder `<video stem><scorer>_unfinished`. Stopped in
+/// whatever way, the same call goes on there, and its results are those of an undisturbed run, bit for bit. They
+/// appear whole at the end or not at all. A video already analyzed with this very model and these settings is left alone
+/// unless `force` is given.
 ///
 /// # Errors
-/// When the video cannot be read, the folder cannot be written, or somebody asked to stop ([`Kind::Cancelled`]).
+/// When the video cannot be read, the folder cannot be written, another limn is at work on this video, or somebody
+/// asked to stop ([`Kind::Cancelled`]).
 pub fn analyze(engine: &Engine, video: &Path, request: &Request, watch: &dyn Watch) -> Result<Analysis> {
     analyze_seen(engine, video, request, watch, &|_| ())
 }
@@ -95,232 +107,255 @@ pub fn analyze_seen(
     watch: &dyn Watch,
     seen: &dyn Fn(&Seen),
 ) -> Result<Analysis> {
-    let index = Arc::new(Index::open(video, watch)?);
+    let input = Input::open(video, request.partial, watch)?;
+    let settings = settings(request, &input).map_err(|e| e.at(video.display()))?;
     let out = request.out.clone().unwrap_or_else(|| files::folder_of(video));
     files::make_folder(&out)?;
     let path = |end: &str| result_path(&out, video, &engine.card().scorer, end);
     let mut done = Analysis {
         video: video.to_owned(),
-        frames: index.len(),
+        frames: input.frames(),
         missing: 0,
+        resumed: 0,
         fps: 0.0,
         h5: path(".h5"),
         csv: path(".csv"),
         times: path("_times.csv"),
-        device: engine.device().to_owned(),
+        candidates: (settings.candidates > 1).then(|| path("_candidates.h5")),
+        device: engine.words(),
+        decoder: String::new(),
+        batch: 0,
         skipped: false,
         stages: None,
     };
-    let mut meta = Meta {
-        schema: 1,
-        program: format!("limn {}", crate::VERSION),
-        scorer: engine.card().scorer.clone(),
-        model: engine.identity().to_owned(),
-        video: video.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-        video_bytes: index.bytes(),
-        frames: index.len(),
-        missing: 0,
-        fps_of_video: index.fps(),
-        width: index.width(),
-        height: index.height(),
-        device: engine.device().to_owned(),
+    let mut meta = Meta::new(engine, video, &input, &settings);
+    let note = path("_meta.yaml");
+    let finished = |done: &Analysis| {
+        let files = [Some(&done.h5), Some(&done.csv), Some(&done.times), done.candidates.as_ref()];
+        files.into_iter().flatten().all(|p| p.exists()).then(|| Meta::read(&note)).flatten()
     };
-    let meta_path = path("_meta.yaml");
-    if !request.force
-        && let Some(old) = finished(&done, &meta_path, &meta)
-    {
+    let vouched = |done: &Analysis| finished(done).filter(|old| old.vouches_for(&meta));
+    let left_alone = |done: Analysis, old: Meta| {
         watch.note(&format!("{}: already analyzed with this model (--force does it again)", video.display()));
-        return Ok(Analysis { skipped: true, missing: old.missing, device: old.device, ..done });
+        Analysis { skipped: true, missing: old.missing, device: old.device, ..done }
+    };
+    if !request.force
+        && let Some(old) = vouched(&done)
+    {
+        return Ok(left_alone(done, old));
     }
     if request.batch == Some(0) {
         return Err(
             Error::new(Kind::Usage, "a batch of 0 frames is none").mend("give --batch a number above 0")
         );
     }
-    files::must_be_writable(&out)?; // better heard now than after hours
-    let clock = Instant::now();
-    let (tracks, missing, stages) = track(engine, &index, request, watch, seen)?;
-    done.stages = Some(stages);
-    meta.missing = missing.len();
-    done.missing = missing.len();
-    let text = serde_yaml::to_string(&meta)
-        .map_err(|e| Error::new(Kind::Format, format!("cannot write the analysis' note: {e}")))?;
-    // The note last, so that it vouches for all the others.
-    files::write_together([&done.times, &done.csv, &done.h5, &meta_path], |[times, csv, h5, note]| {
-        write_times(times, &index, &missing)?;
-        dlc_tracks_csv::write(csv, &meta.scorer, &tracks)?;
-        dlc_h5::write_tracks(h5, &meta.scorer, &tracks)?;
-        files::write_whole(note, text.as_bytes())?;
-        // The old note must not vouch for new tracks, should we be stopped between the two.
-        if meta_path.exists() {
-            std::fs::remove_file(&meta_path).map_err(|e| Error::io("replace the note", &meta_path, e))?;
+    let unfinished = path("_unfinished");
+    let name = video.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    watch.begin(&format!("analyze {name}"), Some(settings.frames.iter().rev().copied().reduce(|b, a| b - a).unwrap_or(0) as u64));
+    let result = (|| {
+        let look = Look { resize: settings.resize, candidates: settings.candidates };
+        let batch = match request.batch.or_else(|| begun_with_batch(&unfinished).filter(|_| !request.force)) {
+            Some(batch) => batch.min(CHUNK),
+            None => batch::choose(engine, input.size(), settings.crop, look, watch)?,
+        };
+        let plan = Plan {
+            program: format!("limn {}", crate::VERSION),
+            model: engine.identity().to_owned(),
+            video: input.fingerprint().to_owned(),
+            points: engine.card().skeleton().points(),
+            first: settings.frames[0],
+            end: settings.frames[1],
+            settings: settings.clone(),
+            device: engine.device().split(" (cuda:").next().unwrap_or_default().to_owned(),
+            precision: engine.precision().to_string(),
+            batch,
+            chunk: CHUNK,
+        };
+        done.batch = batch;
+        let mut store = open(&unfinished, &plan, request.force, &name, watch)?;
+        // Another limn may have finished it while this one looked.
+        if !request.force
+            && let Some(old) = vouched(&done)
+        {
+            store.remove()?;
+            return Ok(left_alone(done, old));
         }
-        Ok(())
-    })?;
-    #[allow(clippy::cast_precision_loss)]
-    let frames = done.frames as f64;
-    done.fps = frames / clock.elapsed().as_secs_f64().max(1e-9);
+        done.resumed = store.next() - plan.first;
+        watch.advance(done.resumed as u64);
+        let began = Instant::now();
+        let clock = Clock::new(plan.end - plan.first, done.resumed);
+        let mut tell = |now: Seen| {
+            watch.status(&format!("{}, limited by {}", engine.words(), now.stages.limit.word()));
+            seen(&now);
+        };
+        watch.status(&engine.words());
+        let (job, next) = (plan.job(&name), store.next());
+        match &input {
+            _ if next >= plan.end => {}
+            Input::Video(index) => {
+                let source = VideoFrames::new(index, next, plan.end, &request.hardware)?;
+                done.decoder = source.decoder();
+                pipeline::run(engine, &job, source, &mut store, &clock, watch, &mut tell)?;
+            }
+            Input::Pictures { paths, .. } => {
+                let source = PictureFrames::new(paths, next, plan.end);
+                pipeline::run(engine, &job, source, &mut store, &clock, watch, &mut tell)?;
+            }
+        }
+        if store.next() < plan.end {
+            return Err(Error::new(
+                Kind::Video,
+                format!("the frames ended at {} of {}", store.next(), plan.end),
+            )
+            .at(video.display())
+            .mend("run it again; what is done is kept"));
+        }
+        done.stages = Some(clock.stages());
+        done.missing = store.missing().len();
+        meta.missing = done.missing;
+        finish(store, &plan, &input, &done, &meta, &note)?;
+        #[allow(clippy::cast_precision_loss)]
+        let computed = (plan.end - plan.first - done.resumed) as f64;
+        done.fps = computed / began.elapsed().as_secs_f64().max(1e-9);
+        Ok(done)
+    })();
+    watch.end();
+    let done = result?;
+    if done.missing > NAMED && !done.skipped {
+        watch.warn(&format!(
+            "{name}: {} frames in all could not be decoded; their rows are empty",
+            done.missing
+        ));
+    }
     Ok(done)
 }
 
-/// `<out>/<video stem><scorer><end>`, where DeepLabCut looks for results.
-#[must_use]
-pub fn result_path(out: &Path, video: &Path, scorer: &str, end: &str) -> PathBuf {
-    let stem = video.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    out.join(format!("{stem}{scorer}{end}"))
-}
-
-/// The note of an earlier analysis with the same model of the same video, if all its files are there.
-fn finished(done: &Analysis, note: &Path, now: &Meta) -> Option<Meta> {
-    if ![&done.h5, &done.csv, &done.times].iter().all(|p| p.exists()) {
-        return None;
+/// What the request means for this video.
+fn settings(request: &Request, input: &Input) -> Result<Settings> {
+    let usage = |what: String, mend: &str| Err(Error::new(Kind::Usage, what).mend(mend));
+    let frames = request.frames.clone().unwrap_or(0..input.frames());
+    if frames.is_empty() || frames.end > input.frames() {
+        return usage(
+            format!(
+                "frames {} to {} are not all in it: it has {}",
+                frames.start,
+                frames.end.saturating_sub(1),
+                input.frames()
+            ),
+            "give --frames FIRST-LAST, counted from 0",
+        );
     }
-    let old: Meta = serde_yaml::from_str(&std::fs::read_to_string(note).ok()?).ok()?;
-    let same = old.model == now.model && old.video_bytes == now.video_bytes && old.frames == now.frames;
-    same.then_some(old)
-}
-
-/// What goes from the decoder to the network: pictures with their frame numbers, and frames that were not to be had.
-#[derive(Default)]
-struct Batch {
-    pictures: Vec<Picture>,
-    numbers: Vec<usize>,
-    missing: Vec<(usize, String)>,
-}
-
-fn track(
-    engine: &Engine,
-    index: &Arc<Index>,
-    request: &Request,
-    watch: &dyn Watch,
-    seen: &dyn Fn(&Seen),
-) -> Result<(Tracks, Vec<usize>, Stages)> {
-    let size = request.batch.unwrap_or_else(|| good_batch(index.width(), index.height())).max(1);
-    let mut tracks = Tracks::new(engine.card().skeleton(), index.len());
-    let mut missing = Vec::new();
-    let name = index.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    watch.begin(&format!("analyze {name}"), Some(index.len() as u64));
-    watch.status(engine.device());
-    let clock = Clock::new(index.len());
-    let result = std::thread::scope(|scope| {
-        let (send, receive) = sync_channel(AHEAD);
-        let index = Arc::clone(index);
-        let waits = &clock;
-        let decoder = scope.spawn(move || decode(index, size, &send, waits));
-        let mut tell = |now: Seen| {
-            let by = if now.stages.limit == Limit::Decoding { "decoding" } else { "computing" };
-            watch.status(&format!("{}, limited by {by}", engine.device()));
-            seen(&now);
-        };
-        let result =
-            consume(engine, &name, &receive, (&mut tracks, &mut missing), (&clock, &mut tell), watch);
-        drop(receive); // lets the decoder end when we stop early
-        let decoded = decoder
-            .join()
-            .unwrap_or_else(|_| Err(Error::new(Kind::Video, "the decoding thread ended unexpectedly")));
-        result.and(decoded)
-    });
-    watch.end();
-    result?;
-    if missing.len() > NAMED {
-        watch.warn(&format!(
-            "{name}: {} frames in all could not be decoded; their rows are empty",
-            missing.len()
-        ));
+    let (w, h) = input.size();
+    if let Some(c) = request.crop
+        && (c.width == 0 || c.height == 0 || c.x + c.width > w || c.y + c.height > h)
+    {
+        return usage(
+            format!(
+                "the crop {},{},{},{} is not inside its frames of {w} x {h}",
+                c.x,
+                c.x + c.width,
+                c.y,
+                c.y + c.height
+            ),
+            "give --crop X1,X2,Y1,Y2 in pixels of the frame",
+        );
     }
-    Ok((tracks, missing, clock.stages()))
+    let resize = request.resize.unwrap_or(1.0);
+    if !(0.05..=4.0).contains(&resize) {
+        return usage(format!("a resize by {resize} is not possible"), "give --resize a number from 0.05 to 4");
+    }
+    let candidates = request.candidates.unwrap_or(1);
+    if !(1..=64).contains(&candidates) {
+        return usage(format!("{candidates} candidates are not possible"), "give --top-k a number from 1 to 64");
+    }
+    Ok(Settings {
+        frames: [frames.start, frames.end],
+        crop: request.crop,
+        resize,
+        follow: request.follow,
+        candidates,
+    })
 }
 
-fn decode(index: Arc<Index>, size: usize, send: &SyncSender<Batch>, clock: &Clock) -> Result<()> {
-    let (w, h) = (index.width(), index.height());
-    let mut reader = Reader::with_index(index)?;
-    let mut batch = Batch::default();
-    let mut picture = Picture::new(w, h);
-    while let Some(step) = reader.next_into(&mut picture)? {
-        match step.missing {
-            None => {
-                batch.numbers.push(step.frame);
-                batch.pictures.push(std::mem::replace(&mut picture, Picture::new(w, h)));
-            }
-            Some(reason) => batch.missing.push((step.frame, reason)),
-        }
-        if batch.numbers.len() + batch.missing.len() >= size {
-            let full = std::mem::take(&mut batch);
-            if clock.decoder_waits(|| send.send(full)).is_err() {
-                return Ok(()); // nobody wants more
-            }
+/// Opens what an earlier run has done, and says so.
+fn open(folder: &Path, plan: &Plan, force: bool, name: &str, watch: &dyn Watch) -> Result<Store> {
+    let (store, found) = Store::open(folder, plan, force)?;
+    match found {
+        Found::Nothing => {}
+        Found::Frames(n) => watch.note(&format!("{name}: going on after {n} frames that are done")),
+        Found::Other(why) => {
+            watch.warn(&format!("{name}: there were unfinished results, but {why}; it is begun anew"));
         }
     }
-    let _ = clock.decoder_waits(|| send.send(batch));
-    clock.decoded();
-    Ok(())
+    Ok(store)
 }
 
-fn consume(
-    engine: &Engine,
-    name: &str,
-    receive: &Receiver<Batch>,
-    (tracks, missing): (&mut Tracks, &mut Vec<usize>),
-    (clock, tell): (&Clock, &mut dyn FnMut(Seen)),
-    watch: &dyn Watch,
+/// Makes the final files of all rows and puts them into their places.
+fn finish(
+    mut store: Store,
+    plan: &Plan,
+    input: &Input,
+    done: &Analysis,
+    meta: &Meta,
+    note: &Path,
 ) -> Result<()> {
-    while let Ok(batch) = clock.network_waits(|| receive.recv()) {
-        let frames = batch.numbers.len() + batch.missing.len();
-        watch.check()?;
-        for (frame, reason) in batch.missing {
-            if missing.len() < NAMED {
-                watch.warn(&format!("{name}: frame {frame} cannot be decoded ({reason}); its row is empty"));
-            }
-            missing.push(frame);
-            watch.advance(1);
+    let folder = store.final_folder()?;
+    let out = files::folder_of(note);
+    let new = |path: &Path| folder.join(path.file_name().unwrap_or_default());
+    let Meta { scorer, .. } = meta;
+    let skeleton = meta.skeleton.clone();
+    let frames = input.frames();
+    let k = plan.settings.candidates;
+    let write = || -> Result<()> {
+        let mut csv = TracksCsv::create(&new(&done.csv), scorer, &skeleton)?;
+        let mut h5 = TracksH5::create(&new(&done.h5), scorer, &skeleton, frames)?;
+        let mut more = match &done.candidates {
+            Some(path) => Some(CandidatesH5::create(&new(path), scorer, &skeleton, frames, k)?),
+            None => None,
+        };
+        let mut best = Vec::new();
+        let mut give = |rows: &[f32]| -> Result<()> {
+            best.clear();
+            best.extend(rows.chunks_exact(3 * k).flat_map(|point| &point[..3]));
+            csv.rows(&best)?;
+            h5.rows(&best)?;
+            more.as_mut().map_or(Ok(()), |c| c.rows(rows))
+        };
+        let nothing = vec![f32::NAN; plan.row_length()];
+        (0..plan.first).try_for_each(|_| give(&nothing))?;
+        store.read_back(&mut give)?;
+        (plan.end..frames).try_for_each(|_| give(&nothing))?;
+        csv.finish()?;
+        h5.finish()?;
+        if let Some(more) = more {
+            more.finish()?;
         }
-        if batch.pictures.is_empty() {
-            clock.advance(frames).map(&mut *tell);
-            continue;
-        }
-        let pictures: Vec<&Picture> = batch.pictures.iter().collect();
-        let peaks = engine.predictor().predict(&pictures)?;
-        for (i, &frame) in batch.numbers.iter().enumerate() {
-            for point in 0..peaks.points() {
-                if let Some((at, likelihood)) = peaks.get(i, point) {
-                    tracks.set(frame, point, at, likelihood);
-                }
-            }
-        }
-        watch.advance(batch.numbers.len() as u64);
-        clock.advance(frames).map(&mut *tell);
+        write_times(&new(&done.times), input, plan, store.missing())?;
+        files::write_whole(&new(note), meta.text()?.as_bytes())
+    };
+    write().map_err(|e| e.relocated(&folder, &out))?;
+    // The old note must not vouch for new tracks, should we be stopped in between; the new one comes last.
+    if note.exists() {
+        std::fs::remove_file(note).map_err(|e| Error::io("replace the note", note, e))?;
     }
-    Ok(())
+    let places = [done.candidates.as_deref(), Some(&done.times), Some(&done.csv), Some(&done.h5), Some(note)];
+    let moves: Vec<(PathBuf, &Path)> = places.into_iter().flatten().map(|p| (new(p), p)).collect();
+    files::take_places(moves.iter().map(|(from, to)| (from.as_path(), *to)))?;
+    files::sync_folder(&out)?;
+    store.remove()
 }
 
-/// About two megapixels at a time: more gains nothing on a CPU, and memory stays small.
-fn good_batch(width: usize, height: usize) -> usize {
-    ((2 << 20) / (width * height).max(1)).clamp(1, 32)
-}
-
-fn write_times(path: &Path, index: &Index, missing: &[usize]) -> Result<()> {
-    let mut gaps = missing.iter().copied().peekable();
-    let mut text = String::from("frame,time_s,decoded\n");
-    for frame in 0..index.len() {
-        let decoded = u8::from(gaps.next_if_eq(&frame).is_none());
-        let time = index.time(frame).unwrap_or(f64::NAN);
-        text.push_str(&format!("{frame},{time:.6},{decoded}\n"));
-    }
-    files::write_whole(path, text.as_bytes())
-}
-
-/// Reads the tracks that [`analyze`] wrote for a video.
-///
-/// # Errors
-/// When there are none, or they cannot be read.
-pub fn tracks_of(video: &Path, out: Option<&Path>, scorer: &str, watch: &dyn Watch) -> Result<Tracks> {
-    crate::watch::may_wait("reading tracks");
-    let folder = out.map_or_else(|| files::folder_of(video), Path::to_owned);
-    let path = result_path(&folder, video, scorer, ".h5");
-    if !path.exists() {
-        return Err(Error::new(Kind::NotFound, "this video has not been analyzed with this model")
-            .at(path.display())
-            .mend("run `limn analyze` on it first"));
-    }
-    dlc_h5::read_tracks(&path, watch).map(|(_, tracks)| tracks)
+fn write_times(path: &Path, input: &Input, plan: &Plan, missing: &[(usize, String)]) -> Result<()> {
+    let mut gaps = missing.iter().map(|m| m.0).peekable();
+    files::write_with(path, |file| {
+        let mut out = BufWriter::new(file);
+        let mark = if matches!(input, Input::Video(_)) { "time_s" } else { "picture" };
+        writeln!(out, "frame,{mark},decoded")?;
+        for frame in 0..input.frames() {
+            let looked_at = (plan.first..plan.end).contains(&frame);
+            let decoded = u8::from(looked_at && gaps.next_if_eq(&frame).is_none());
+            writeln!(out, "{frame},{},{decoded}", input.mark(frame))?;
+        }
+        out.flush()
+    })
 }

@@ -1,8 +1,7 @@
 use crate::error::{Error, Result};
-use crate::net::{Bundle, Card, Precision, Predictor, device};
+use crate::net::{Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, device};
 use crate::pose::Skeleton;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// A model bundle on a device, ready to find keypoints.
@@ -11,6 +10,7 @@ pub struct Engine {
     card: Card,
     predictor: Predictor,
     device: String,
+    precision: Precision,
     identity: String,
 }
 
@@ -27,7 +27,36 @@ impl Engine {
         let precision = precision.unwrap_or_else(|| Precision::best(device));
         let predictor = Predictor::new(net, precision)?;
         let identity = identity(folder)?;
-        Ok(Self { card, predictor, device: format!("{words}, {precision}"), identity })
+        Ok(Self { card, predictor, device: words, precision, identity })
+    }
+
+    /// An engine with random weights, for measuring speed: `net` with `points` points at a backbone stride.
+    ///
+    /// # Errors
+    /// When there is no such network, or the device is not there.
+    pub fn random(
+        net: &str,
+        (backbone_stride, output_stride): (usize, usize),
+        points: usize,
+        device: &str,
+        precision: Option<Precision>,
+    ) -> Result<Self> {
+        crate::watch::may_wait("making a network");
+        let (device, words) = device::choose(device)?;
+        let spec = NetSpec {
+            net: net.to_owned(),
+            backbone_stride,
+            output_stride,
+            points,
+            head: HeadSpec::default(),
+        };
+        let names: Vec<String> = (1..=points).map(|n| format!("point{n}")).collect();
+        let mut card = Card::new(&spec, &Skeleton::single(names))?;
+        card.scorer = format!("random_{net}");
+        let net = Net::new(&spec, device, 0)?;
+        let precision = precision.unwrap_or_else(|| Precision::best(device));
+        let predictor = Predictor::new(net, precision)?;
+        Ok(Self { card, predictor, device: words, precision, identity: "random".to_owned() })
     }
 
     /// What the bundle says of itself.
@@ -42,10 +71,38 @@ impl Engine {
         &self.predictor
     }
 
-    /// The device and number format really used, in words.
+    /// The device really used, in words.
     #[must_use]
     pub fn device(&self) -> &str {
         &self.device
+    }
+
+    /// The number format really used.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Device and number format, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("{}, {}", self.device, self.precision)
+    }
+
+    /// The network's shape in a line: what decides its speed.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        let spec = &self.card.net;
+        format!(
+            "{} {}/{} {} points {}",
+            spec.net, spec.backbone_stride, spec.output_stride, spec.points, self.precision
+        )
+    }
+
+    /// Bytes of memory of the GPU it computes on, when that is known.
+    #[must_use]
+    pub fn memory(&self) -> Option<usize> {
+        device::memory(self.predictor.net().device())
     }
 
     /// A hash of the weights: two engines with the same one give the same tracks.
@@ -69,8 +126,5 @@ fn identity(folder: &Path) -> Result<String> {
     let mut file = std::fs::File::open(&path).map_err(|e| Error::io("read the weights", &path, e))?;
     let mut sha = Sha256::new();
     std::io::copy(&mut file, &mut sha).map_err(|e| Error::io("read the weights", &path, e))?;
-    Ok(sha.finalize().iter().fold(String::new(), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    }))
+    Ok(crate::sealed::hex(&sha.finalize()))
 }

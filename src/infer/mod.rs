@@ -7,24 +7,40 @@
 //! use limn::infer::{Analysis, Engine, Request};
 //! use limn::watch::Quiet;
 //! let engine = Engine::load("mouse-bundle".as_ref(), "auto", None)?;
-//! let request = Request { out: None, batch: None, force: false };
+//! let request = Request::default();
 //! let done: Analysis = limn::infer::analyze(&engine, "m1.mp4".as_ref(), &request, &Quiet::default())?;
 //! println!("{} frames at {:.1} per second: {}", done.frames, done.fps, done.h5.display());
 //! # Ok::<(), limn::Error>(())
 //! ```
 
+mod batch;
+mod bench;
 mod engine;
+mod follow;
+mod pipeline;
+mod source;
+mod stages;
+#[cfg(feature = "video")]
+pub use bench::{Decoding, decoding, measure_video};
+pub use bench::{Length, Measured, StageFps, measure_synthetic};
 pub use engine::Engine;
+#[cfg(feature = "video")]
+pub use input::holds_pictures;
+pub use follow::Follow;
+pub use source::{Given, Paint, Source, Synthetic};
+pub use stages::{Limit, Seen, Stages};
 
 #[cfg(all(feature = "video", feature = "hdf5"))]
 mod analyze;
+#[cfg(feature = "video")]
+mod input;
+#[cfg(all(feature = "video", feature = "hdf5"))]
+mod plan;
 #[cfg(all(feature = "video", feature = "hdf5"))]
 mod results;
 #[cfg(all(feature = "video", feature = "hdf5"))]
-mod stages;
+mod store;
 #[cfg(all(feature = "video", feature = "hdf5"))]
-pub use analyze::{Analysis, Request, analyze, analyze_seen, result_path, tracks_of};
+pub use analyze::{Analysis, Request, analyze, analyze_seen};
 #[cfg(all(feature = "video", feature = "hdf5"))]
-pub use results::{Loaded, ResultFacts, load, results, results_in};
-#[cfg(all(feature = "video", feature = "hdf5"))]
-pub use stages::{Limit, Seen, Stages};
+pub use results::{Loaded, ResultFacts, load, result_path, results, results_in, tracks_of};

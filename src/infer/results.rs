@@ -1,15 +1,110 @@
 //! What analyses left on disk: finding it again, and reading it back for somebody who looks at it.
 
-use super::analyze::Meta;
+use super::engine::Engine;
+use super::input::Input;
+use super::plan::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::formats::{dlc_h5, dlc_tracks_csv};
-use crate::pose::Tracks;
+use crate::pose::{Skeleton, Tracks};
 use crate::project::{Project, is_video, video_files};
 use crate::watch::Watch;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// Written beside the tracks: what made them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Meta {
+    schema: u32,
+    program: String,
+    pub scorer: String,
+    model: String,
+    pub video: String,
+    video_bytes: u64,
+    /// What the video was known by; notes of schema 1 have none.
+    #[serde(default)]
+    fingerprint: Option<String>,
+    pub frames: usize,
+    pub missing: usize,
+    pub fps_of_video: f64,
+    width: usize,
+    height: usize,
+    pub device: String,
+    /// What was looked at; notes of schema 1 are of whole frames, all of them.
+    #[serde(default)]
+    settings: Option<Settings>,
+    #[serde(skip)]
+    pub skeleton: Skeleton,
+}
+
+impl Meta {
+    pub fn new(engine: &Engine, video: &Path, input: &Input, settings: &Settings) -> Self {
+        let (width, height) = input.size();
+        Self {
+            schema: 2,
+            program: format!("limn {}", crate::VERSION),
+            scorer: engine.card().scorer.clone(),
+            model: engine.identity().to_owned(),
+            video: name(video),
+            video_bytes: input.bytes(),
+            fingerprint: Some(input.fingerprint().to_owned()),
+            frames: input.frames(),
+            missing: 0,
+            fps_of_video: input.fps(),
+            width,
+            height,
+            device: engine.words(),
+            settings: Some(settings.clone()),
+            skeleton: engine.card().skeleton(),
+        }
+    }
+
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_yaml::from_str(&std::fs::read_to_string(path).ok()?).ok()
+    }
+
+    pub fn text(&self) -> Result<String> {
+        serde_yaml::to_string(self)
+            .map_err(|e| Error::new(Kind::Format, format!("cannot write the analysis' note: {e}")))
+    }
+
+    /// Whether these results are what an analysis with the facts of `now` would give.
+    pub fn vouches_for(&self, now: &Self) -> bool {
+        let whole = Settings { frames: [0, now.frames], crop: None, resize: 1.0, follow: None, candidates: 1 };
+        let video = match (&self.fingerprint, &now.fingerprint) {
+            (Some(old), Some(new)) => old == new,
+            _ => self.video_bytes == now.video_bytes,
+        };
+        let settings = |m: &Self| m.settings.clone().unwrap_or_else(|| whole.clone());
+        video && self.model == now.model && self.frames == now.frames && settings(self) == settings(now)
+    }
+}
+
+/// `<out>/<video stem><scorer><end>`, where DeepLabCut looks for results.
+#[must_use]
+pub fn result_path(out: &Path, video: &Path, scorer: &str, end: &str) -> PathBuf {
+    // A folder of pictures is named whole: what follows a point in it is no file ending.
+    let stem = if video.is_dir() { name(video) } else { stem(video) };
+    out.join(format!("{stem}{scorer}{end}"))
+}
+
+/// Reads the tracks that [`super::analyze`] wrote for a video.
+///
+/// # Errors
+/// When there are none, or they cannot be read.
+pub fn tracks_of(video: &Path, out: Option<&Path>, scorer: &str, watch: &dyn Watch) -> Result<Tracks> {
+    crate::watch::may_wait("reading tracks");
+    let folder = out.map_or_else(|| files::folder_of(video), Path::to_owned);
+    let path = result_path(&folder, video, scorer, ".h5");
+    if !path.exists() {
+        return Err(Error::new(Kind::NotFound, "this video has not been analyzed with this model")
+            .at(path.display())
+            .mend("run `limn analyze` on it first"));
+    }
+    dlc_h5::read_tracks(&path, watch).map(|(_, tracks)| tracks)
+}
 
 /// The tracks of one video by one model, as they lie on disk.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,11 +164,7 @@ pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
     let mut found: Vec<ResultFacts> = Vec::new();
     for note in &paths {
         let Some(base) = name(note).strip_suffix("_meta.yaml").map(str::to_owned) else { continue };
-        let Some(meta) =
-            std::fs::read_to_string(note).ok().and_then(|t| serde_yaml::from_str::<Meta>(&t).ok())
-        else {
-            continue;
-        };
+        let Some(meta) = Meta::read(note) else { continue };
         let Some(tracks) =
             ["h5", "csv"].map(|e| folder.join(format!("{base}.{e}"))).into_iter().find(|p| p.is_file())
         else {
@@ -94,7 +185,7 @@ pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
     for tracks in &paths {
         let base = stem(tracks);
         let ends = tracks.extension().is_some_and(|e| e == "h5" || e == "csv");
-        if !ends || base.ends_with("_times") || found.iter().any(|f| stem(&f.tracks) == base) {
+        if !ends || base.ends_with("_times") || base.ends_with("_candidates") || found.iter().any(|f| stem(&f.tracks) == base) {
             continue;
         }
         let of = here.iter().filter(|v| base.starts_with(&stem(v))).max_by_key(|v| stem(v).len());

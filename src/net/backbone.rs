@@ -94,10 +94,11 @@ impl Backbone {
     /// # Errors
     /// When shapes do not fit or memory is short.
     pub fn forward(&self, image: &Tensor, mode: Mode) -> Result<Features> {
-        let mut x = super::channels_last(&image.f_to_kind(mode.compute)?)?;
+        let mut x = super::channels_last(&image.f_to_kind(mode.of_stage(0).compute)?)?;
         let mut maps = Vec::with_capacity(4);
         for (i, s) in self.stages.iter().enumerate() {
-            x = stage(&x, mode, i < mode.frozen_stages, |x, mode| s.forward(x, mode))?;
+            let mode = mode.of_stage(i);
+            x = stage(&x.f_to_kind(mode.compute)?, mode, i < mode.frozen_stages, |x, mode| s.forward(x, mode))?;
             if s.tap {
                 maps.push((s.stride, x.shallow_clone()));
             }
@@ -124,14 +125,17 @@ impl Backbone {
     }
 
     pub(crate) fn fold(&mut self, mode: Mode) -> Result<()> {
-        for layer in self.stages.iter_mut().flat_map(|s| &mut s.layers) {
-            match layer {
-                Layer::Plain(unit) => unit.fold(mode)?,
-                Layer::MaxPool => {}
-                Layer::Residual(block) => {
-                    block.path.iter_mut().try_for_each(|unit| unit.fold(mode))?;
-                    if let Shortcut::Project(unit) = &mut block.shortcut {
-                        unit.fold(mode)?;
+        for (i, stage) in self.stages.iter_mut().enumerate() {
+            let mode = mode.of_stage(i);
+            for layer in &mut stage.layers {
+                match layer {
+                    Layer::Plain(unit) => unit.fold(mode)?,
+                    Layer::MaxPool => {}
+                    Layer::Residual(block) => {
+                        block.path.iter_mut().try_for_each(|unit| unit.fold(mode))?;
+                        if let Shortcut::Project(unit) = &mut block.shortcut {
+                            unit.fold(mode)?;
+                        }
                     }
                 }
             }
@@ -151,11 +155,12 @@ impl Features {
 impl Stage {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let mut x = x.shallow_clone();
-        for layer in &self.layers {
+        for (i, layer) in self.layers.iter().enumerate() {
             x = match layer {
                 Layer::Plain(unit) => unit.forward(&x, mode)?,
                 Layer::MaxPool => x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?,
-                Layer::Residual(block) => block.forward(&x, mode)?,
+                // What comes into a stage may be one of the maps that the head looks at: not to be written over.
+                Layer::Residual(block) => block.forward(x, i > 0 && !mode.train, mode)?,
             };
         }
         Ok(x)
@@ -163,18 +168,25 @@ impl Stage {
 }
 
 impl Residual {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+    /// `own`: nobody else looks at `x`.
+    fn forward(&self, x: Tensor, own: bool, mode: Mode) -> Result<Tensor> {
+        let Some((last, first)) = self.path.split_last() else { return self.act.apply(x) };
         let mut y = x.shallow_clone();
-        for unit in &self.path {
+        for unit in first {
             y = unit.forward(&y, mode)?;
         }
-        // In place: neither convolution nor norm looks at its own output again.
-        y = match &self.shortcut {
-            Shortcut::None => y,
-            Shortcut::Identity => y.f_add_(x)?,
-            Shortcut::Project(unit) => y.f_add_(&unit.forward(x, mode)?)?,
-        };
-        self.act.apply(y)
+        match &self.shortcut {
+            Shortcut::None => self.act.apply(last.forward(&y, mode)?),
+            Shortcut::Project(unit) if !mode.train => {
+                last.forward_onto(unit.forward(&x, mode)?, &y, self.act, mode)
+            }
+            Shortcut::Identity if own => last.forward_onto(x, &y, self.act, mode),
+            // In place: neither convolution nor norm looks at its own output again.
+            Shortcut::Identity => self.act.apply(last.forward(&y, mode)?.f_add_(&x)?),
+            Shortcut::Project(unit) => {
+                self.act.apply(last.forward(&y, mode)?.f_add_(&unit.forward(&x, mode)?)?)
+            }
+        }
     }
 }
 

@@ -6,18 +6,32 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// The standard deviation, in pixels, that offsets are given in (DeepLabCut's `locref_stdev`).
 pub const LOCREF_STD: f64 = 7.2801;
 
-/// The best position of every point in every image of a batch.
+/// Cells beside the best one have a say in the position when their logits are less than this below it.
+///
+/// The one that is highest by a hair is not more right than its neighbour, and which of the two it is may hang on the
+/// number format: shared, positions change smoothly with the heatmap.
+const SHARED: f64 = 1.0;
+
+/// Where the points of every image of a batch are: the best place of each, and the next best ones where asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Peaks {
     points: usize,
+    candidates: usize,
+    /// `[image][point][candidate][x, y, likelihood]`.
     values: Vec<f32>,
 }
 
 impl Peaks {
+    /// Peaks from plain numbers, `[image][point][candidate][x, y, likelihood]`, for tests and tools.
+    #[must_use]
+    pub fn from_rows(points: usize, candidates: usize, values: Vec<f32>) -> Self {
+        Self { points, candidates, values }
+    }
+
     /// How many images.
     #[must_use]
     pub fn images(&self) -> usize {
-        self.values.len() / (self.points * 3).max(1)
+        self.values.len() / self.row_length().max(1)
     }
 
     /// How many points each.
@@ -26,17 +40,29 @@ impl Peaks {
         self.points
     }
 
-    /// One image: `[point][x, y, likelihood]`, in pixels of the network's input. Empty beyond the end.
+    /// How many places of each point there are room for, the best first.
+    #[must_use]
+    pub fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    fn row_length(&self) -> usize {
+        self.points * self.candidates * 3
+    }
+
+    /// One image: `[point][candidate][x, y, likelihood]`, in pixels of the network's input. NaN where a point has
+    /// fewer candidates. Empty beyond the end.
     #[must_use]
     pub fn row(&self, image: usize) -> &[f32] {
-        let n = self.points * 3;
+        let n = self.row_length();
         self.values.get(image * n..(image + 1) * n).unwrap_or(&[])
     }
 
-    /// One point and its likelihood (0 to 1).
+    /// The best place of one point and its likelihood (0 to 1).
     #[must_use]
     pub fn get(&self, image: usize, point: usize) -> Option<(Keypoint, f64)> {
-        let v = self.row(image).get(point * 3..point * 3 + 3)?;
+        let at = point * self.candidates * 3;
+        let v = self.row(image).get(at..at + 3).filter(|_| point < self.points)?;
         Some((Keypoint::new(f64::from(v[0]), f64::from(v[1])), f64::from(v[2])))
     }
 
@@ -45,43 +71,142 @@ impl Peaks {
     pub fn values(&self) -> &[f32] {
         &self.values
     }
+
+    /// Moves and scales positions, image by image: x to `scale` x + `shift`, as when the network saw only a part of a
+    /// picture, or a smaller one.
+    pub fn place(&mut self, image: usize, scale: [f64; 2], shift: [f64; 2]) {
+        let n = self.row_length();
+        #[allow(clippy::cast_possible_truncation)] // tracks are f32
+        for v in self.values.get_mut(image * n..(image + 1) * n).unwrap_or_default().chunks_exact_mut(3) {
+            v[0] = (f64::from(v[0]) * scale[0] + shift[0]) as f32;
+            v[1] = (f64::from(v[1]) * scale[1] + shift[1]) as f32;
+        }
+    }
 }
 
-/// The highest cell of each heatmap, refined by its offset: x = (i + 0.5) stride + `locref_std` dx, as DeepLabCut
-/// decodes. Runs where the heatmaps are; only `[N, K, 3]` numbers come back.
+/// Peaks still on the device that computes them.
+#[derive(Debug)]
+pub struct PeaksAhead {
+    /// `[N, K, candidates, 3]`, fp32.
+    values: Tensor,
+}
+
+impl PeaksAhead {
+    /// Waits for them and brings them here.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Compute`] when the network's output is not a number, or the device failed.
+    pub fn wait(self) -> Result<Peaks> {
+        let (_, points, candidates, _) = self.values.size4()?;
+        let all = no_grad(|| self.values.f_to_device(Device::Cpu)?.f_contiguous())?;
+        let mut values = vec![0.0_f32; all.numel()];
+        all.f_copy_data(&mut values, all.numel())?;
+        let candidates = usize::try_from(candidates).unwrap_or(1);
+        let best = values.chunks_exact(3 * candidates.max(1));
+        if best.clone().any(|c| c[..3].iter().any(|v| !v.is_finite())) {
+            return Err(Error::new(ErrorKind::Compute, "the network's output is not a number")
+                .mend("use --precision fp32 or bf16; if that does not help, train again with a smaller learning rate"));
+        }
+        Ok(Peaks { points: usize::try_from(points).unwrap_or(0), candidates, values })
+    }
+}
+
+/// The highest cell of each heatmap, refined by the offsets: each cell points to x = (i + 0.5) stride + `locref_std`
+/// dx, as DeepLabCut decodes. Where a neighbour is nearly as high, their positions are averaged by how near.
 ///
 /// # Errors
 /// [`crate::Kind::Compute`] when the maps' shapes do not fit, or hold what is no number.
 pub fn decode(maps: &Heatmaps, locref_std: f64, score: Score) -> Result<Peaks> {
+    decode_ahead(maps, locref_std, score, 1)?.wait()
+}
+
+/// As [`decode`], without waiting, and with the `candidates` highest of the local maxima of each heatmap. Runs where
+/// the heatmaps are; only `[N, K, candidates, 3]` numbers come back.
+///
+/// # Errors
+/// As [`decode`]; [`crate::Kind::Usage`] for 0 candidates.
+pub fn decode_ahead(
+    maps: &Heatmaps,
+    locref_std: f64,
+    score: Score,
+    candidates: usize,
+) -> Result<PeaksAhead> {
     no_grad(|| {
         let (n, k, h, w) = maps.logits.size4()?;
         if maps.offsets.size() != [n, 2 * k, h, w] {
             return Err(Error::new(ErrorKind::Compute, "heatmaps and offsets are of different sizes"));
         }
-        let stride = f64::from(u32::try_from(maps.stride).unwrap_or(u32::MAX));
-        let cells = maps.logits.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([n, k, h * w])?;
-        let (best, index) = cells.f_max_dim(2, false)?;
+        if candidates == 0 {
+            return Err(Error::new(ErrorKind::Usage, "0 candidates are none").mend("ask for 1 or more"));
+        }
+        let logits = maps.logits.f_to_kind(Kind::Float)?.f_contiguous()?;
+        let cells = logits.f_view([n, k, h * w])?;
+        let (best, index) = if candidates == 1 {
+            let (best, index) = cells.f_max_dim(2, true)?;
+            (best, index)
+        } else {
+            local_maxima(&logits, to_i64(candidates))?
+        };
+        let c = best.size().get(2).copied().unwrap_or(1);
         let likelihood = match score {
             Score::Sigmoid => best.f_sigmoid()?,
             Score::Raw => best.f_clamp(0.0, 1.0)?,
         };
-        let offsets = maps.offsets.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([n, k, 2, h * w])?;
-        let pick = index.f_view([n, k, 1, 1])?.f_expand([n, k, 2, 1], false)?;
-        let offsets = offsets.f_gather(3, &pick, false)?.f_view([n, k, 2])?.f_mul_scalar(locref_std)?;
         let row = index.f_floor_divide_scalar(w)?;
         let column = index.f_remainder(w)?;
-        let centres = Tensor::f_stack(&[column, row], 2)?.f_to_kind(Kind::Float)?;
-        let xy = centres.f_add_scalar(0.5)?.f_mul_scalar(stride)?.f_add(&offsets)?;
-        let all =
-            Tensor::f_cat(&[xy, likelihood.f_unsqueeze(2)?], 2)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let mut values = vec![0.0_f32; all.numel()];
-        all.f_copy_data(&mut values, all.numel())?;
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(Error::new(ErrorKind::Compute, "the network's output is not a number")
-                .mend("use --precision fp32 or bf16; if that does not help, train again with a smaller learning rate"));
+        let offsets = maps.offsets.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([n, k, 2, h * w])?;
+
+        // The cells that have a say, [N, K, c, s]: their columns and rows, and whether they are inside.
+        let around: &[i64] = if score == Score::Sigmoid { &[-1, 0, 1] } else { &[0] };
+        let steps = |of: fn(i64, i64) -> i64| -> Vec<i64> {
+            around.iter().flat_map(|&dy| around.iter().map(move |&dx| of(dx, dy))).collect()
+        };
+        let device = logits.device();
+        let to = |steps: Vec<i64>| -> Result<Tensor> { Ok(Tensor::f_from_slice(&steps)?.f_to_device(device)?) };
+        let columns = column.f_unsqueeze(3)?.f_add(&to(steps(|dx, _| dx))?)?;
+        let rows = row.f_unsqueeze(3)?.f_add(&to(steps(|_, dy| dy))?)?;
+        let s = to_i64(around.len() * around.len());
+        let (inner_columns, inner_rows) = (columns.f_clamp(0, w - 1)?, rows.f_clamp(0, h - 1)?);
+        let inside = inner_columns.f_eq_tensor(&columns)?.f_logical_and(&inner_rows.f_eq_tensor(&rows)?)?;
+        let cell = inner_rows.f_mul_scalar(w)?.f_add(&inner_columns)?.f_view([n, k, c * s])?;
+        // 1 for the best cell, falling to 0 for those SHARED below it.
+        let below = best.f_unsqueeze(3)?.f_sub(&cells.f_gather(2, &cell, false)?.f_view([n, k, c, s])?)?;
+        let say = below
+            .f_mul_scalar(-1.0 / SHARED)?
+            .f_add_scalar(1.0)?
+            .f_clamp(0.0, 1.0)?
+            .f_mul(&inside.f_to_kind(Kind::Float)?)?;
+        let whole = say.f_sum_dim_intlist([3_i64].as_slice(), false, Kind::Float)?;
+        let place = |axis: i64, at: &Tensor| -> Result<Tensor> {
+            let to = offsets.f_select(2, axis)?.f_gather(2, &cell, false)?.f_view([n, k, c, s])?;
+            let stride = f64::from(u32::try_from(maps.stride).unwrap_or(u32::MAX));
+            let centre = at.f_to_kind(Kind::Float)?.f_add_scalar(0.5)?.f_mul_scalar(stride)?;
+            let voted = to.f_mul_scalar(locref_std)?.f_add(&centre)?.f_mul(&say)?;
+            Ok(voted.f_sum_dim_intlist([3_i64].as_slice(), false, Kind::Float)?.f_div(&whole)?)
+        };
+        let (x, y) = (place(0, &inner_columns)?, place(1, &inner_rows)?);
+        let mut values = Tensor::f_stack(&[x, y, likelihood], 3)?;
+        if candidates > 1 {
+            // Places that are no local maximum came as -inf.
+            let none = best.f_isinf()?.f_unsqueeze(3)?;
+            values = values.f_masked_fill(&none, f64::NAN)?;
+            let missing = to_i64(candidates) - c;
+            if missing > 0 {
+                values = values.f_constant_pad_nd([0, 0, 0, missing])?;
+                let _ = values.f_narrow(2, c, missing)?.f_fill_(f64::NAN)?;
+            }
         }
-        Ok(Peaks { points: usize::try_from(k).unwrap_or(0), values })
+        Ok(PeaksAhead { values })
     })
+}
+
+/// The highest cells that no neighbour tops, best first: values (-inf where there are fewer) and places `[N, K, c]`.
+fn local_maxima(logits: &Tensor, candidates: i64) -> Result<(Tensor, Tensor)> {
+    let (n, k, h, w) = logits.size4()?;
+    let highest = logits.f_max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false)?;
+    let lower = logits.f_lt_tensor(&highest)?;
+    let peaks = logits.f_masked_fill(&lower, f64::NEG_INFINITY)?.f_view([n, k, h * w])?;
+    Ok(peaks.f_topk(candidates.min(h * w), 2, true, true)?)
 }
 
 impl Heatmaps {
@@ -134,6 +259,48 @@ mod tests {
         let likelihoods: Vec<_> = raw.values().iter().skip(2).step_by(3).copied().collect();
         assert_eq!(likelihoods, [1.0, 0.0, 0.0, 1.0]);
         assert!(peaks.get(2, 0).is_none() && peaks.get(0, 2).is_none());
+    }
+
+    #[test]
+    fn neighbours_nearly_as_high_share_the_position() {
+        // Cells 1 and 2 of one row point to 10 and 12 pixels; far cells do not count.
+        let (stride, off) = (8, |cell: f32, to: f32| (to - (cell + 0.5) * 8.0) / 2.0);
+        let x = |left: f32, right: f32| {
+            let logits = [-9.0, left, right, -9.0];
+            let offsets = [0.0, off(1.0, 10.0), off(2.0, 12.0), 0.0, 0.0, 0.0, 0.0, 0.0];
+            let maps = Heatmaps::from_values([1, 1, 1, 4], &logits, &offsets, stride).unwrap();
+            decode(&maps, 2.0, Score::Sigmoid).unwrap().get(0, 0).unwrap().0.x
+        };
+        assert!((x(3.0, 3.0) - 11.0).abs() < 1e-5);
+        assert!((x(3.0, 2.5) - (10.0 + 0.5 * 12.0) / 1.5).abs() < 1e-5);
+        assert!((x(3.0, 1.9) - 10.0).abs() < 1e-5 && (x(1.9, 3.0) - 12.0).abs() < 1e-5);
+        assert!((x(3.0, 3.001) - x(3.001, 3.0)).abs() < 0.01, "no jump where the order changes");
+    }
+
+    #[test]
+    fn candidates_are_the_local_maxima() {
+        let mut m = maps();
+        // A second and a third peak of image 0, point 0; its first neighbour is no peak although it is high.
+        let _ = m.logits.get(0).get(0).get(1).get(1).fill_(2.9);
+        let _ = m.logits.get(0).get(0).get(2).get(0).fill_(1.0);
+        let peaks = decode_ahead(&m, 0.0, Score::Raw, 3).unwrap().wait().unwrap();
+        assert_eq!((peaks.images(), peaks.points(), peaks.candidates()), (2, 2, 3));
+        let row = peaks.row(0);
+        assert_eq!(row[..3], [20.0, 12.0, 1.0]);
+        assert_eq!(peaks.get(0, 0).unwrap().0, Keypoint::new(20.0, 12.0));
+        let best = decode(&m, 0.0, Score::Raw).unwrap();
+        for (image, point) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            assert_eq!(best.get(image, point), peaks.get(image, point));
+        }
+        assert!(best.get(2, 0).is_none() && best.get(0, 2).is_none() && peaks.get(0, 2).is_none());
+        // More than there are cells: the rest is nothing.
+        let many = decode_ahead(&m, 0.0, Score::Raw, 20).unwrap().wait().unwrap();
+        assert!(many.row(0)[19 * 3].is_nan() && !many.row(0)[0].is_nan());
+        assert!(decode_ahead(&m, 0.0, Score::Raw, 0).is_err());
+        let mut moved = best.clone();
+        moved.place(0, [2.0, 0.5], [1.0, -1.0]);
+        assert_eq!(moved.get(0, 0).unwrap().0, Keypoint::new(41.0, 5.0));
+        assert_eq!(moved.get(1, 0), best.get(1, 0));
     }
 
     #[test]

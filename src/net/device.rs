@@ -94,6 +94,33 @@ pub fn cpu_has_bf16() -> bool {
     has
 }
 
+/// Threads that libtorch uses on the CPU.
+#[must_use]
+pub fn threads() -> i32 {
+    tch::get_num_threads()
+}
+
+/// Bytes of memory of a GPU, when its driver tells.
+#[must_use]
+pub fn memory(device: Device) -> Option<usize> {
+    match device {
+        Device::Cuda(index) => driver::describe(index).map(|gpu| gpu.bytes),
+        _ => None,
+    }
+}
+
+/// The devices that a list such as `cuda:0,cuda:1` or `cuda:all` names, for one worker each.
+///
+/// # Errors
+/// As [`choose`], when `cuda:all` is asked for and there is none.
+pub fn several(wish: &str) -> Result<Vec<String>> {
+    if wish == "cuda:all" {
+        cuda(0).map_err(|e| e.at("--device cuda:all"))?;
+        return Ok((0..gpu_count()).map(|i| format!("cuda:{i}")).collect());
+    }
+    Ok(wish.split(',').map(|w| w.trim().to_owned()).collect())
+}
+
 /// What `limn doctor` tells about computing.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Facts {
@@ -222,7 +249,7 @@ mod driver {
 
     pub struct Gpu {
         name: String,
-        bytes: usize,
+        pub bytes: usize,
         pub capability: (i32, i32),
     }
 

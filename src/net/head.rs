@@ -164,6 +164,7 @@ impl Head {
         let Some((_, deepest)) = features.maps.last() else {
             return Err(Error::new(ErrorKind::Compute, "the backbone gave no maps"));
         };
+        let mode = mode.of_head();
         let mut x = self.lateral.forward(deepest, mode)?;
         for level in &self.levels {
             let mut y = if level.stay { x } else { level.double(&x, mode)? };
@@ -183,6 +184,7 @@ impl Head {
     }
 
     pub(crate) fn fold(&mut self, mode: Mode) -> Result<()> {
+        let mode = mode.of_head();
         self.lateral.fold(mode)?;
         self.levels.iter_mut().try_for_each(|l| l.mix.fold(mode))
     }

@@ -1,6 +1,8 @@
+use super::fused::{self, Geometry, Packed};
 use super::params::{Init, Params, Role};
 use crate::error::Result;
-use tch::{Device, Kind, Tensor, no_grad};
+use std::cell::OnceCell;
+use tch::{CModule, Device, Kind, Tensor, no_grad};
 
 /// How a forward pass is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,19 +19,37 @@ pub struct Mode {
     /// All depthwise convolutions are computed in fp32 whatever `compute` says. Without this, only those are whose
     /// bf16 gradients libtorch's CPU kernels are slow at (see [`Conv`]).
     pub depthwise_f32: bool,
+    /// So many first stages of the backbone, and the head, are computed in fp32 whatever `compute` says (in inference):
+    /// where rounding to bf16 would move points by more than a tenth of a pixel.
+    pub exact_stages: usize,
 }
 
 impl Mode {
     /// Inference or validation in `compute`.
     #[must_use]
     pub fn eval(compute: Kind) -> Self {
-        Self { train: false, compute, frozen_bn: false, frozen_stages: 0, depthwise_f32: false }
+        Self { train: false, compute, frozen_bn: false, frozen_stages: 0, depthwise_f32: false, exact_stages: 0 }
     }
 
     /// Training in `compute`, all stages, with batch statistics.
     #[must_use]
     pub fn train(compute: Kind) -> Self {
         Self { train: true, ..Self::eval(compute) }
+    }
+
+    /// This mode in fp32.
+    pub(crate) fn exact(self) -> Self {
+        Self { compute: Kind::Float, ..self }
+    }
+
+    /// This mode for stage `index` of the backbone.
+    pub(crate) fn of_stage(self, index: usize) -> Self {
+        if index < self.exact_stages { self.exact() } else { self }
+    }
+
+    /// This mode for the head.
+    pub(crate) fn of_head(self) -> Self {
+        if self.exact_stages > 0 { self.exact() } else { self }
     }
 
     /// This mode for a frozen stage.
@@ -194,17 +214,24 @@ impl Conv {
     }
 
     fn run(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
-        let s = self.shape;
         let kind = self.kind(mode, x.device());
-        let x = x.f_to_kind(kind)?; // no copy when it is that already
         let weight = weight.f_to_kind(kind)?;
         let bias = bias.map(|b| b.f_to_kind(kind)).transpose()?;
+        let (x, g) = self.ready(x, kind)?;
+        let y =
+            x.f_conv2d(&weight, bias.as_ref(), [g.stride; 2], g.padding, [g.dilation; 2], g.groups)?;
+        Ok(y.f_to_kind(mode.compute)?)
+    }
+
+    /// The input in the number format to compute in, padded where the convolution itself cannot.
+    fn ready(&self, x: &Tensor, kind: Kind) -> Result<(Tensor, Geometry)> {
+        let s = self.shape;
+        let x = x.f_to_kind(kind)?; // no copy when it is that already
         let (x, padding) = match s.padding {
             Padding::Each(p) => (x, [p, p]),
             Padding::Same => pad_same(x, s)?,
         };
-        let y = x.f_conv2d(&weight, bias.as_ref(), [s.stride; 2], padding, [s.dilation; 2], s.groups)?;
-        Ok(y.f_to_kind(mode.compute)?)
+        Ok((x, Geometry { stride: s.stride, padding, dilation: s.dilation, groups: s.groups }))
     }
 }
 
@@ -300,7 +327,17 @@ pub struct ConvNorm {
     norm: Norm,
     act: Act,
     /// Weight and bias with the norm folded in, once [`ConvNorm::fold`] was called.
-    folded: Option<(Tensor, Tensor)>,
+    folded: Option<Folded>,
+}
+
+/// A convolution for inference alone.
+#[derive(Debug)]
+struct Folded {
+    weight: Tensor,
+    bias: Tensor,
+    kind: Kind,
+    /// The same for the fused kernels, made when the size of the input is known.
+    packed: OnceCell<Packed>,
 }
 
 impl ConvNorm {
@@ -316,7 +353,14 @@ impl ConvNorm {
     /// # Errors
     /// When shapes do not fit or memory is short.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.act.apply(self.forward_linear(x, mode)?)
+        match self.fused(mode, x.device()) {
+            Some((folded, module)) => {
+                let (x, g) = self.conv.ready(x, folded.kind)?;
+                let y = folded.packed(g, &x)?.conv(module, &x, g, self.act)?;
+                Ok(y.f_to_kind(mode.compute)?)
+            }
+            None => self.act.apply(self.forward_linear(x, mode)?),
+        }
     }
 
     /// As [`ConvNorm::forward`] without the activation.
@@ -328,12 +372,30 @@ impl ConvNorm {
             return self.norm.forward(&self.conv.forward(x, mode)?, mode);
         }
         match &self.folded {
-            Some((weight, bias)) => self.conv.run(x, weight, Some(bias), mode),
+            Some(f) => self.conv.run(x, &f.weight, Some(&f.bias), mode),
             None => {
                 let (weight, bias) = self.fold_now()?;
                 self.conv.run(x, &weight, Some(&bias), mode)
             }
         }
+    }
+
+    /// `act(to + forward(x))`, where `to` may be written over.
+    pub(crate) fn forward_onto(&self, mut to: Tensor, x: &Tensor, act: Act, mode: Mode) -> Result<Tensor> {
+        match self.fused(mode, x.device()) {
+            Some((folded, module))
+                if self.act == Act::None && act != Act::Relu6 && folded.kind == mode.compute =>
+            {
+                let (x, g) = self.conv.ready(x, folded.kind)?;
+                folded.packed(g, &x)?.conv_add(module, &to, &x, g, act == Act::Relu)
+            }
+            _ => act.apply(to.f_add_(&self.forward(x, mode)?)?),
+        }
+    }
+
+    fn fused(&self, mode: Mode, device: Device) -> Option<(&Folded, &'static CModule)> {
+        let folded = self.folded.as_ref().filter(|_| !mode.train)?;
+        fused::module(device, folded.kind).map(|module| (folded, module))
     }
 
     /// The activation that [`ConvNorm::forward`] ends with.
@@ -358,9 +420,24 @@ impl ConvNorm {
         let kind = self.conv.kind(Mode { train: false, ..mode }, self.conv.weight.device());
         self.folded = Some(no_grad(|| -> Result<_> {
             let (weight, bias) = self.fold_now()?;
-            Ok((channels_last(&weight)?.f_to_kind(kind)?, bias.f_to_kind(kind)?))
+            Ok(Folded {
+                weight: channels_last(&weight)?.f_to_kind(kind)?,
+                bias: bias.f_to_kind(kind)?,
+                kind,
+                packed: OnceCell::new(),
+            })
         })?);
         Ok(())
+    }
+}
+
+impl Folded {
+    fn packed(&self, g: Geometry, x: &Tensor) -> Result<&Packed> {
+        if let Some(packed) = self.packed.get() {
+            return Ok(packed);
+        }
+        let packed = Packed::new(&self.weight, &self.bias, g, x)?;
+        Ok(self.packed.get_or_init(|| packed))
     }
 }
 

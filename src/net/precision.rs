@@ -16,10 +16,25 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// The one to train in on `device`: bf16 where there is a choice, whose range needs no scaling of the loss.
+    #[must_use]
+    pub fn to_train(device: Device) -> Self {
+        match device::best_compute(device) {
+            Kind::BFloat16 => Self::Bf16,
+            Kind::Half => Self::Fp16,
+            _ => Self::Fp32,
+        }
+    }
+
     /// The fastest one on `device` that is as good as fp32 for poses.
     #[must_use]
     pub fn best(device: Device) -> Self {
-        if device::best_compute(device) == Kind::BFloat16 { Self::Bf16 } else { Self::Fp32 }
+        match (device, device::best_compute(device)) {
+            // Tensor cores take both at one speed, and fp16 has three bits more.
+            (Device::Cuda(_), Kind::BFloat16 | Kind::Half) => Self::Fp16,
+            (_, Kind::BFloat16) => Self::Bf16,
+            _ => Self::Fp32,
+        }
     }
 
     /// As libtorch calls it.

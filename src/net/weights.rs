@@ -49,15 +49,10 @@ impl Cache {
     /// [`crate::Kind::NotFound`] when this user has no home folder and `LIMN_CACHE` is not set.
     pub fn of_user() -> Result<Self> {
         let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
-        let base = match set("LIMN_CACHE") {
-            Some(dir) => PathBuf::from(dir),
-            None => directories::ProjectDirs::from("", "", "limn")
-                .map(|d| d.cache_dir().to_path_buf())
-                .ok_or_else(|| {
-                    Error::new(ErrorKind::NotFound, "there is no folder to keep weights in")
-                        .mend("set LIMN_CACHE to a folder")
-                })?,
-        };
+        let base = files::cache_folder().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "there is no folder to keep weights in")
+                .mend("set LIMN_CACHE to a folder")
+        })?;
         let mirror = set("LIMN_WEIGHTS_URL").map(|v| v.to_string_lossy().trim_end_matches('/').to_owned());
         Ok(Self { folder: base.join("weights"), mirror })
     }

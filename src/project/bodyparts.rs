@@ -23,7 +23,7 @@ use super::history::History;
 use super::label_files::LabelFiles;
 use super::label_store::{LabelStore, lock};
 use super::marks::{HiddenFile, Named};
-use super::sealed::keep_copy;
+use crate::sealed::keep_copy;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::pose::{LabeledFrame, Labels, PointName, Skeleton};

@@ -11,7 +11,8 @@
 //! that never came to be; [`History::open`] knows them by the labels, and passes over them.
 
 use super::marks::{Mark, Marks, Named};
-use super::{Project, sealed};
+use super::Project;
+use crate::sealed;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::pose::{FrameKey, Keypoint};

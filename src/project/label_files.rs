@@ -2,7 +2,7 @@
 
 use super::Project;
 use super::marks::{HiddenFile, Mark, Marks, Rows};
-use super::sealed::keep_copy;
+use crate::sealed::keep_copy;
 use crate::error::{Error, Kind, Result};
 use crate::formats::dlc_labels_csv;
 use crate::pose::{FrameKey, LabeledFrame, Labels, PointName, Skeleton};

@@ -29,7 +29,6 @@ mod label_merge;
 mod label_store;
 mod marks;
 mod moved;
-mod sealed;
 mod settings;
 mod split;
 mod yaml;
@@ -225,6 +224,17 @@ impl Project {
             }
         }
         videos
+    }
+
+    /// `x1, x2, y1, y2` in pixels, the part of a video's frames to look at: of the analysis, where `cropping` is on in
+    /// config.yaml, else what stands with the video there.
+    #[must_use]
+    pub fn crop_of(&self, video: &Path) -> Option<[i64; 4]> {
+        if self.config.cropping {
+            return self.config.crop;
+        }
+        let stem = video.file_stem()?.to_string_lossy();
+        self.config.video_sets.iter().find(|v| v.stem() == stem)?.crop
     }
 
     /// The file of a video by its stem.

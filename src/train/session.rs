@@ -135,7 +135,7 @@ pub fn train_seen(
             .mend("give --max-minutes a number above 0"));
     }
     let (device, words) = device::choose(&options.device)?;
-    let precision = options.precision.unwrap_or_else(|| Precision::best(device)).check(device)?;
+    let precision = options.precision.unwrap_or_else(|| Precision::to_train(device)).check(device)?;
     let labels = LabelStore::read(project, watch)?.labels().clone();
     let split = split_of(project, options, &labels, watch)?;
     let folder = project.models_folder(split.train_fraction, options.shuffle);

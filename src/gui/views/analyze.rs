@@ -41,6 +41,10 @@ struct Form {
     precision: Option<Precision>,
     out: String,
     force: bool,
+    /// Look only around the animal.
+    follow: bool,
+    /// Frames are made this much smaller for the network, in percent.
+    resize: u32,
 }
 
 impl Default for Form {
@@ -51,6 +55,8 @@ impl Default for Form {
             precision: None,
             out: String::new(),
             force: false,
+            follow: false,
+            resize: 100,
         }
     }
 }
@@ -238,6 +244,19 @@ impl AnalyzeView {
             ui.end_row();
             precision_choice(ui, &mut self.form.precision);
             ui.end_row();
+            let label = ui.label("Faster");
+            ui.horizontal(|ui| {
+                ui.checkbox(&mut self.form.follow, "Follow the animal").on_hover_text(
+                    "The network looks only around the animal, and at the whole frame when it is lost.\n\
+                     Several times faster where the animal is small in the frame.",
+                );
+                let size = egui::DragValue::new(&mut self.form.resize).range(5..=400).suffix(" %");
+                ui.label("Frame size for the network");
+                ui.add(size)
+                    .on_hover_text("Smaller frames are computed faster and located less exactly. Positions stay those of the frame.")
+                    .labelled_by(label.id);
+            });
+            ui.end_row();
             let label = ui.label("Results go to");
             ui.horizontal(|ui| {
                 ui.add(egui::TextEdit::singleline(&mut self.form.out).hint_text("beside each video"))
@@ -328,12 +347,14 @@ impl AnalyzeView {
                     precision: self.form.precision,
                     out: self.out(),
                     force: self.form.force,
+                    follow: self.form.follow,
+                    resize: f64::from(self.form.resize) / 100.0,
                 };
                 self.working = Some(self.queue.start(desk.jobs, terms, std::sync::Arc::clone(desk.wake)));
             }
             let stop = ui.add_enabled(working, egui::Button::new("Stop analysis"));
             if stop
-                .on_hover_text("Finished videos are kept; the one being analyzed begins anew next time")
+                .on_hover_text("What is done is kept; the next start goes on from there")
                 .clicked()
                 && let Some(working) = &self.working
             {
@@ -461,7 +482,8 @@ fn stand(ui: &mut egui::Ui, stand: &Stand, name: &str) {
             ui.label(RichText::new(format!("{} frames, finished before", a.frames)).color(theme.good));
         }
         Stand::Done(a) => {
-            let words = format!("{} frames at {:.1} frames/s", a.frames, a.fps);
+            let before = if a.resumed > 0 { format!(" ({} done before)", a.resumed) } else { String::new() };
+            let words = format!("{} frames{before} at {:.1} frames/s", a.frames, a.fps);
             ui.label(RichText::new(words).color(theme.good));
             if let Some(stages) = &a.stages {
                 limit(ui, stages);
@@ -476,7 +498,7 @@ fn stand(ui: &mut egui::Ui, stand: &Stand, name: &str) {
             ui.label(RichText::new(format!("failed: {first}")).color(theme.bad)).on_hover_text(text);
         }
         Stand::Stopped => {
-            ui.label(RichText::new("stopped; nothing was written").color(theme.warn));
+            ui.label(RichText::new("stopped; what is done is kept").color(theme.warn));
         }
     }
 }
@@ -486,13 +508,20 @@ fn limit(ui: &mut egui::Ui, stages: &Stages) {
         Limit::Decoding => {
             ("limited by decoding", "The network waits for frames; a faster disk or processor helps")
         }
+        Limit::Converting => {
+            ("limited by colour conversion", "The network waits for frames; a faster processor helps")
+        }
         Limit::Computing => {
             ("limited by the network", "Frames wait for the network; a GPU or a smaller network helps")
         }
+        Limit::Writing => ("limited by writing", "Results wait for the disk; a faster one helps"),
     };
+    let percent = |share: f64| share * 100.0;
     ui.weak(words).on_hover_text(format!(
-        "Decoding worked {:.0} % of the time, the network {:.0} %.\n{more}.",
-        stages.decode_busy * 100.0,
-        stages.compute_busy * 100.0
+        "Decoding worked {:.0} % of the time, colour conversion {:.0} %, the network {:.0} %, writing {:.0} %.\n{more}.",
+        percent(stages.decode_busy),
+        percent(stages.convert_busy),
+        percent(stages.compute_busy),
+        percent(stages.write_busy)
     ));
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::gui::lock;
 use crate::gui::widgets::words::counted;
-use crate::infer::{Analysis, Engine, Request, Seen, analyze_seen};
+use crate::infer::{Analysis, Engine, Follow, Request, Seen, analyze_seen, holds_pictures};
 use crate::jobs::{Handle, Jobs, Wake};
 use crate::net::Precision;
 use crate::project::{Project, is_video, video_files};
@@ -24,7 +24,7 @@ pub(super) enum Stand {
     Done(Box<Analysis>),
     /// It could not be analyzed; why, and how to mend it.
     Failed(String),
-    /// It was stopped; nothing of it was written.
+    /// It was stopped; what is done is kept.
     Stopped,
 }
 
@@ -50,6 +50,10 @@ pub(super) struct Terms {
     pub(super) out: Option<PathBuf>,
     /// Analyze again what is finished.
     pub(super) force: bool,
+    /// Look only around the animal.
+    pub(super) follow: bool,
+    /// Frames are made this much smaller for the network; 1 leaves them.
+    pub(super) resize: f64,
 }
 
 /// The queue, shared with the thread that works on it.
@@ -126,7 +130,13 @@ impl Queue {
             let skeleton = Project::open(root, watch)?.skeleton();
             engine.fits(&skeleton).map_err(|e| e.at(terms.model.display()))?;
         }
-        let request = Request { out: terms.out.clone(), batch: None, force: terms.force };
+        let request = Request {
+            out: terms.out.clone(),
+            force: terms.force,
+            follow: terms.follow.then(Follow::default),
+            resize: Some(terms.resize),
+            ..Request::default()
+        };
         let mut places = BTreeSet::new();
         let mut done = 0;
         while let Some((id, video)) = self.next() {
@@ -186,10 +196,13 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for path in paths {
         if path.is_dir() {
             let found = video_files(path);
-            if found.is_empty() {
+            if found.is_empty() && holds_pictures(path) {
+                videos.push(path.clone()); // its pictures are the frames
+            } else if found.is_empty() {
                 return Err(none_in(path));
+            } else {
+                videos.extend(found);
             }
-            videos.extend(found);
         } else if !path.is_file() {
             return Err(Error::new(Kind::NotFound, "there is no such video")
                 .at(path.display())
@@ -206,9 +219,9 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 fn none_in(path: &Path) -> Error {
-    Error::new(Kind::NotFound, "there are no videos in this folder")
+    Error::new(Kind::NotFound, "there are neither videos nor pictures in this folder")
         .at(path.display())
-        .mend("give video files, or a folder that holds some (mp4, avi, mov, mkv, ...)")
+        .mend("give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)")
 }
 
 #[cfg(test)]

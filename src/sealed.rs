@@ -16,7 +16,7 @@ const CHECK: &str = ",\"check\":\"";
 
 /// What a file of sealed lines holds.
 #[derive(Debug)]
-pub(super) struct Lines<T> {
+pub(crate) struct Lines<T> {
     /// Every line that can be read, in order.
     pub whole: Vec<T>,
     /// The last line was cut off in the middle, as a crash while writing does.
@@ -27,22 +27,27 @@ pub(super) struct Lines<T> {
     pub good: String,
 }
 
-fn check_of(body: &str) -> String {
-    Sha256::digest(body.as_bytes()).iter().take(8).fold(String::new(), |mut s, b| {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut s, b| {
         let _ = write!(s, "{b:02x}");
         s
     })
 }
 
+fn check_of(body: &str) -> String {
+    hex(&Sha256::digest(body.as_bytes())[..8])
+}
+
 /// The line of a value (a map), with its check and its line break.
-pub(super) fn seal<T: Serialize>(value: &T) -> std::io::Result<String> {
+pub(crate) fn seal<T: Serialize>(value: &T) -> std::io::Result<String> {
     let json = serde_json::to_string(value)?;
     let body = json.strip_suffix('}').unwrap_or(&json);
     Ok(format!("{body}{CHECK}{}\"}}\n", check_of(body)))
 }
 
 /// Reads lines, of which each names its `schema`; `newest` is the one this program knows.
-pub(super) fn read<T: DeserializeOwned>(
+pub(crate) fn read<T: DeserializeOwned>(
     bytes: &[u8],
     newest: u32,
     what: &str,
@@ -101,7 +106,7 @@ fn is_sound(line: &str) -> bool {
 
 /// Adds `text` (whole lines) to the file; with `sync` it is safe on disk when this returns. On an error none of it is
 /// in the file, or a half line that the next one does not touch.
-pub(super) fn append(path: &Path, text: &str, sync: bool) -> std::io::Result<()> {
+pub(crate) fn append(path: &Path, text: &str, sync: bool) -> std::io::Result<()> {
     let is_new = !path.exists();
     let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).open(path)?;
     let before = file.metadata()?.len();
@@ -130,7 +135,7 @@ pub(super) fn append(path: &Path, text: &str, sync: bool) -> std::io::Result<()>
 }
 
 /// Keeps what `path` holds beside it as `<name>.<why>`, `<name>.<why>-2` and so on; never overwrites.
-pub(super) fn keep_copy(path: &Path, why: &str) -> Result<PathBuf> {
+pub(crate) fn keep_copy(path: &Path, why: &str) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = std::fs::read(path).map_err(|e| Error::io("keep a copy of the file", path, e))?;
     for n in 1..10_000 {

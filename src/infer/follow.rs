@@ -1,0 +1,254 @@
+//! Looking only where the animal is.
+//!
+//! The network sees a window around the points it found last, and the whole frame again when it loses them. Windows
+//! lie on a grid of the network's own cells, so that it computes what it would compute in the whole frame but for the
+//! window's rim.
+
+use crate::error::Result;
+use crate::net::{Frames, Peaks, Window};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Windows begin and end at multiples of this many pixels: the coarsest cell of any network here.
+const GRID: usize = 32;
+/// A point nearer to the window's rim than this may belong outside.
+const RIM: f64 = 16.0;
+
+/// How the animal is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Follow {
+    /// Points count as seen from this likelihood on.
+    pub threshold: f64,
+    /// Pixels of surroundings kept around the points, for the network to see them in and the animal to move in.
+    pub margin: usize,
+}
+
+impl Default for Follow {
+    fn default() -> Self {
+        Self { threshold: 0.6, margin: 64 }
+    }
+}
+
+/// Follows one animal, or all as one, from batch to batch.
+#[derive(Debug)]
+pub(super) struct Follower {
+    how: Follow,
+    /// Where to look next; the whole frame when `None`.
+    window: Option<Window>,
+    /// How many points were seen when the whole frame was looked at last.
+    seen: usize,
+}
+
+/// What frames and windows the network shall look at; gives their peaks.
+type Network<'a> = dyn FnMut(Range<usize>, &[Window]) -> Result<Vec<Peaks>> + 'a;
+
+impl Follower {
+    pub fn new(how: Follow) -> Self {
+        Self { how, window: None, seen: 0 }
+    }
+
+    /// Begins anew with the whole frame.
+    pub fn forget(&mut self) {
+        self.window = None;
+    }
+
+    /// Rows `[frame][point][candidate][3]` of all frames of a batch. `crop`: the part of the frames that counts.
+    pub fn look(&mut self, frames: &Frames, crop: Option<Window>, network: &mut Network) -> Result<Vec<f32>> {
+        let whole = crop.unwrap_or(Window { x: 0, y: 0, width: frames.width(), height: frames.height() });
+        let mut values = Vec::new();
+        let mut at = 0;
+        while at < frames.len() {
+            // Where the animal is searched for, one frame is enough to find it.
+            let (window, to) = match self.window {
+                Some(window) => (window, frames.len()),
+                None => (whole, at + 1),
+            };
+            let searched = self.window.is_none();
+            let peaks = network(at..to, &vec![window; to - at])?;
+            for peaks in &peaks {
+                for image in 0..peaks.images() {
+                    let points = self.points(peaks, image);
+                    if searched {
+                        self.seen = points.len();
+                    } else if self.lost(&points, window, whole) {
+                        self.window = None;
+                        break;
+                    }
+                    values.extend_from_slice(peaks.row(image));
+                    at += 1;
+                    self.window = self.around(&points, whole);
+                }
+                if self.window.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// The points of an image that count as seen.
+    fn points(&self, peaks: &Peaks, image: usize) -> Vec<[f64; 2]> {
+        (0..peaks.points())
+            .filter_map(|p| peaks.get(image, p))
+            .filter(|(_, likelihood)| *likelihood >= self.how.threshold)
+            .map(|(at, _)| [at.x, at.y])
+            .collect()
+    }
+
+    /// Whether the whole frame must be looked at: points went missing, or came so near to the rim that they may lie
+    /// beyond it.
+    fn lost(&self, points: &[[f64; 2]], window: Window, whole: Window) -> bool {
+        let near = |at: f64, from: usize, length: usize, least: usize, most: usize| {
+            let (from_px, to_px) = (px(from), px(from + length));
+            (from > least && at < from_px + RIM) || (from + length < most && at > to_px - RIM)
+        };
+        points.len() < self.seen
+            || points.iter().any(|[x, y]| {
+                near(*x, window.x, window.width, whole.x, whole.x + whole.width)
+                    || near(*y, window.y, window.height, whole.y, whole.y + whole.height)
+            })
+    }
+
+    /// The window to look through next: the last one while it fits, else a new one around the points, on the grid
+    /// and inside `whole`. `None` without points, or when it would be nearly as large as the whole.
+    fn around(&self, points: &[[f64; 2]], whole: Window) -> Option<Window> {
+        let (x, width) = side(points.iter().map(|p| p[0]), self.how.margin, whole.x, whole.width)?;
+        let (y, height) = side(points.iter().map(|p| p[1]), self.how.margin, whole.y, whole.height)?;
+        let new = Window { x, y, width, height };
+        // Other sizes cost the network's library preparation: one that is roomy enough is kept.
+        if let Some(old) = self.window.filter(|old| new.width <= old.width && new.height <= old.height) {
+            let roomy = |at: f64, from: usize, length: usize, least: usize, most: usize| {
+                let half = px(self.how.margin) / 2.0;
+                (from == least || at >= px(from) + half)
+                    && (from + length == most || at <= px(from + length) - half)
+            };
+            let inside = points.iter().all(|[x, y]| {
+                roomy(*x, old.x, old.width, whole.x, whole.x + whole.width)
+                    && roomy(*y, old.y, old.height, whole.y, whole.y + whole.height)
+            });
+            let small = old.width * old.height <= 2 * new.width * new.height;
+            if inside && small {
+                return Some(old);
+            }
+        }
+        (width * height * 4 < whole.width * whole.height * 3).then_some(new)
+    }
+}
+
+/// Begin and length of a window along one axis: `margin` around what is seen, a multiple of twice the grid where there
+/// is room, and begun on the grid that the network lays over the whole frame.
+fn side(
+    seen: impl Iterator<Item = f64> + Clone,
+    margin: usize,
+    start: usize,
+    length: usize,
+) -> Option<(usize, usize)> {
+    let least = seen.clone().min_by(f64::total_cmp)?;
+    let most = seen.max_by(f64::total_cmp)?;
+    let from = cell(least - px(margin + start));
+    let to = cell(most + px(margin) - px(start)) + 1;
+    let wanted = (to.saturating_sub(from).div_ceil(2) * 2 * GRID).clamp(2 * GRID, length.max(2 * GRID));
+    let size = wanted.min(length);
+    let from = (from * GRID).min((length - size) / GRID * GRID);
+    let size = if from + size < (to * GRID).min(length) { length - from } else { size };
+    Some((start + from, size))
+}
+
+#[allow(clippy::cast_precision_loss)] // pixels
+fn px(n: usize) -> f64 {
+    n as f64
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // cells of a picture; below 0 is 0
+fn cell(at: f64) -> usize {
+    (at.max(0.0) / GRID as f64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Device;
+    use proptest::prelude::*;
+
+    const WHOLE: Window = Window { x: 0, y: 0, width: 640, height: 480 };
+
+    /// An animal of two points that moves through 40 frames; the network sees a point only inside its window.
+    fn follow(track: &dyn Fn(usize) -> [f64; 2], crop: Option<Window>) -> (Vec<f32>, usize) {
+        let mut follower = Follower::new(Follow::default());
+        let (mut values, mut area) = (Vec::new(), 0);
+        for batch in 0..5 {
+            let mut frames = Frames::new(8, 640, 480, Device::Cpu).unwrap();
+            (0..8).for_each(|_| drop(frames.push()));
+            let got = follower.look(&frames, crop, &mut |which, windows| {
+                assert_eq!(which.len(), windows.len());
+                Ok(which
+                    .zip(windows)
+                    .map(|(i, w)| {
+                        area += w.width * w.height;
+                        let [x, y] = track(batch * 8 + i);
+                        let (x1, y1) = ((w.x + w.width) as f64, (w.y + w.height) as f64);
+                        let inside = |x: f64, y: f64| x >= w.x as f64 && x < x1 && y >= w.y as f64 && y < y1;
+                        let row = [[x, y], [x + 60.0, y + 20.0]]
+                            .map(|[x, y]| if inside(x, y) { [x, y, 0.9] } else { [0.0, 0.0, 0.1] });
+                        Peaks::from_rows(2, 1, row.concat().iter().map(|v| *v as f32).collect())
+                    })
+                    .collect())
+            });
+            values.extend(got.unwrap());
+        }
+        (values, area)
+    }
+
+    #[test]
+    fn a_walking_animal_is_never_lost_and_costs_little() {
+        let walk = |n: usize| [100.0 + 9.0 * n as f64, 200.0 + 3.0 * n as f64];
+        let (values, area) = follow(&walk, None);
+        assert_eq!(values.len(), 40 * 2 * 3);
+        for (n, row) in values.chunks_exact(6).enumerate() {
+            let [x, y] = walk(n).map(|v| v as f32);
+            assert_eq!(row, [x, y, 0.9, x + 60.0, y + 20.0, 0.9], "frame {n}");
+        }
+        assert!(area * 3 < 40 * 640 * 480, "{area} pixels were looked at");
+    }
+
+    #[test]
+    fn a_jump_is_looked_for_in_the_whole_frame() {
+        let jump = |n: usize| if n < 13 { [80.0, 90.0] } else { [500.0, 400.0] };
+        let (values, _) = follow(&jump, None);
+        assert!(values.chunks_exact(6).enumerate().all(|(n, row)| f64::from(row[0]) == jump(n)[0]));
+        // An animal that is not there at all: every frame is searched, and a row comes for each.
+        let (values, area) = follow(&|_| [-500.0, -500.0], None);
+        assert_eq!((values.len(), area), (40 * 6, 40 * 640 * 480));
+        // Outside the crop nothing is found.
+        let crop = Window { x: 320, y: 0, width: 320, height: 480 };
+        let (values, _) = follow(&|_| [80.0, 90.0], Some(crop));
+        assert!(values.chunks_exact(3).all(|v| v[2] < 0.5));
+    }
+
+    proptest! {
+        #[test]
+        fn windows_lie_inside_on_the_grid_and_hold_the_points(
+            points in prop::collection::vec((0.0..640.0_f64, 0.0..480.0_f64), 1..5),
+            crop in (0_usize..200, 0_usize..200, 65_usize..400, 65_usize..280),
+            margin in 0_usize..150,
+        ) {
+            let whole = Window { x: crop.0, y: crop.1, width: crop.2, height: crop.3 };
+            let points: Vec<[f64; 2]> = points
+                .into_iter()
+                .map(|(x, y)| [x.clamp(px(whole.x), px(whole.x + whole.width)), y.clamp(px(whole.y), px(whole.y + whole.height))])
+                .collect();
+            let follower = Follower::new(Follow { margin, ..Follow::default() });
+            for whole in [whole, WHOLE] {
+                if let Some(w) = follower.around(&points, whole) {
+                    prop_assert!(w.x >= whole.x && w.x + w.width <= whole.x + whole.width);
+                    prop_assert!(w.y >= whole.y && w.y + w.height <= whole.y + whole.height);
+                    prop_assert!((w.x - whole.x) % GRID == 0 && (w.y - whole.y) % GRID == 0);
+                    let held = |p: &[f64; 2]| {
+                        p[0] >= px(w.x) && p[0] <= px(w.x + w.width) && p[1] >= px(w.y) && p[1] <= px(w.y + w.height)
+                    };
+                    prop_assert!(points.iter().all(held) || whole == WHOLE, "{w:?} {points:?}");
+                }
+            }
+        }
+    }
+}
