@@ -17,8 +17,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use super::h5::{Number, Writer};
 use super::header::{self, Dense, Fault, Halves, Header, Sort};
-use super::pandas::{self, Frame, Index, Layout, Number};
+use super::pandas::{self, Frame, Index, NewIndex};
 use crate::error::{Error, Kind, Result};
 use crate::pose::{FrameKey, Labels, Skeleton, Tracks};
 use crate::watch::Watch;
@@ -33,7 +34,7 @@ use std::path::Path;
 /// When the file is damaged, holds no table or several of which none is called `df_with_missing`, lacks columns or has
 /// them twice, has a picture twice, or holds infinite or no numbers.
 pub fn read_labels(path: &Path, watch: &dyn Watch) -> Result<Labels> {
-    let frame: Frame<'_, f64> = pandas::read(path, watch)?;
+    let frame: Frame<f64> = pandas::read(path, watch)?;
     let header = understand(path, &frame, Sort::Labels)?;
     let Index::Text(index) = &frame.index else {
         return Err(Error::new(Kind::Labels, "the rows are numbered, not named by pictures")
@@ -88,13 +89,9 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
         values.extend(row);
     }
     let columns = header::columns(&labels.scorer, &labels.skeleton, Sort::Labels);
-    let frame = Frame {
-        levels: level_names(&labels.skeleton),
-        columns,
-        index: Index::Text(index),
-        values: values.into(),
-    };
-    pandas::write(path, &frame, Layout::Fixed)
+    let mut file = pandas::create(path, header::levels(&labels.skeleton), &columns, &NewIndex::Text(&index))?;
+    file.rows(&values)?;
+    file.finish()
 }
 
 /// Reads predictions, and the scorer (the model's name). 64-bit numbers become 32-bit; frame numbers left out become rows
@@ -104,7 +101,7 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
 /// As [`read_labels`]; also when the rows are not numbered by rising whole numbers.
 pub fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<(String, Tracks)> {
     crate::watch::may_wait("reading tracks");
-    let frame: Frame<'_, f32> = pandas::read(path, watch)?;
+    let frame: Frame<f32> = pandas::read(path, watch)?;
     let header = understand(path, &frame, Sort::Tracks)?;
     header.warn(path, Sort::Tracks, watch);
     let index = match &frame.index {
@@ -129,27 +126,68 @@ pub fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<(String, Tracks)> {
     })
 }
 
-/// Writes predictions, whole, in pandas' table layout with 32-bit numbers (in its fixed layout when there are so many
-/// columns that their names do not fit into an attribute). `scorer` is the model's name.
+/// Writes predictions, whole. `scorer` is the model's name.
 ///
 /// # Errors
 /// When names cannot be held by the format, or the file cannot be written.
 pub fn write_tracks(path: &Path, scorer: &str, tracks: &Tracks) -> Result<()> {
-    header::check_names(scorer, &tracks.skeleton).map_err(|e| e.at(path.display()))?;
-    let frame = Frame {
-        levels: level_names(&tracks.skeleton),
-        columns: header::columns(scorer, &tracks.skeleton, Sort::Tracks),
-        index: Index::Integer((0..).take(tracks.frames()).collect()),
-        values: tracks.values().into(),
-    };
-    pandas::write(path, &frame, Layout::Table)
+    let mut file = TracksH5::create(path, scorer, &tracks.skeleton, tracks.frames())?;
+    file.rows(tracks.values())?;
+    file.finish()
 }
 
-fn level_names(skeleton: &Skeleton) -> Vec<Option<String>> {
-    header::levels(skeleton).iter().map(|l| Some((*l).to_owned())).collect()
+/// Predictions written as they come, so that memory does not grow with the video, in pandas' table layout with 32-bit
+/// numbers (in its fixed layout when there are so many columns that their names do not fit into an attribute). The file
+/// appears, whole, with [`finish`](Self::finish); dropped before, nothing is left.
+///
+/// ```
+/// use limn::formats::dlc_h5::{self, TracksH5};
+/// use limn::pose::Skeleton;
+/// use limn::watch::Quiet;
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("m1.h5");
+/// let mut file = TracksH5::create(&path, "limn_resnet50", &Skeleton::single(["snout"]), 3)?;
+/// file.rows(&[10.5, 20.25, 0.97])?;
+/// file.rows(&[f32::NAN; 6])?; // two frames with nothing seen
+/// file.finish()?; // only now is there a file
+/// let (scorer, tracks) = dlc_h5::read_tracks(&path, &Quiet::default())?;
+/// assert_eq!((scorer.as_str(), tracks.frames()), ("limn_resnet50", 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TracksH5(Writer<f32>);
+
+impl TracksH5 {
+    /// Begins a file of `frames` rows that will have the name `path`. `scorer` is the model's name.
+    ///
+    /// # Errors
+    /// When names cannot be held by the format, or the folder cannot be written.
+    pub fn create(path: &Path, scorer: &str, skeleton: &Skeleton, frames: usize) -> Result<Self> {
+        header::check_names(scorer, skeleton).map_err(|e| e.at(path.display()))?;
+        let columns = header::columns(scorer, skeleton, Sort::Tracks);
+        pandas::create(path, header::levels(skeleton), &columns, &NewIndex::Counted(frames)).map(Self)
+    }
+
+    /// Writes the next frames, any number of whole rows `[frame][point][x, y, likelihood]`, NaN where nothing was seen.
+    /// At most about 1 MiB of them is kept in memory.
+    ///
+    /// # Errors
+    /// When the values are no whole rows, or more than the file is for (nothing is taken then), or the disk is full.
+    pub fn rows(&mut self, rows: &[f32]) -> Result<()> {
+        self.0.rows(rows)
+    }
+
+    /// Writes the rest and gives the file its name.
+    ///
+    /// # Errors
+    /// When fewer rows came than the file is for, the disk is full, or the folder cannot be written; a file of that name
+    /// stays as it was then.
+    pub fn finish(self) -> Result<()> {
+        self.0.finish()
+    }
 }
 
-fn understand<T: Number>(path: &Path, frame: &Frame<'_, T>, sort: Sort) -> Result<Header> {
+fn understand<T: Number>(path: &Path, frame: &Frame<T>, sort: Sort) -> Result<Header> {
     header::understand(&frame.levels, &frame.columns, sort).map_err(|f: Fault| {
         let kind = if sort == Sort::Labels { Kind::Labels } else { Kind::Format };
         Error::new(kind, f.what).at(format!("{}, column {}", path.display(), f.column)).mend(f.mend)

@@ -26,13 +26,12 @@
 
 use super::csv_table::CsvTable;
 use super::header::{self, Dense, Sort};
+use super::part::Part;
 use crate::error::{Error, Kind, Result};
-use crate::files;
 use crate::pose::{Skeleton, Tracks};
 use crate::watch::Watch;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::fs::File;
+use std::path::Path;
 
 /// Reads predictions, and the scorer (the model's name). Frame numbers left out become rows of NaN.
 ///
@@ -74,9 +73,7 @@ pub fn read(path: &Path, watch: &dyn Watch) -> Result<(String, Tracks)> {
 /// When names cannot be held by the format, or the file cannot be written.
 pub fn write(path: &Path, scorer: &str, tracks: &Tracks) -> Result<()> {
     let mut file = TracksCsv::create(path, scorer, &tracks.skeleton)?;
-    for frame in 0..tracks.frames() {
-        file.row(tracks.row(frame))?;
-    }
+    file.rows(tracks.values())?;
     file.finish()
 }
 
@@ -84,8 +81,8 @@ pub fn write(path: &Path, scorer: &str, tracks: &Tracks) -> Result<()> {
 /// [`finish`](Self::finish); dropped before, nothing is left.
 #[derive(Debug)]
 pub struct TracksCsv {
-    path: PathBuf,
-    out: csv::Writer<NamedTempFile>,
+    out: csv::Writer<File>,
+    part: Part,
     values: usize,
     frames: u64,
     text: String,
@@ -98,19 +95,14 @@ impl TracksCsv {
     /// As [`write`].
     pub fn create(path: &Path, scorer: &str, skeleton: &Skeleton) -> Result<Self> {
         header::check_names(scorer, skeleton).map_err(|e| e.at(path.display()))?;
-        let dir = files::folder_of(path);
-        let temp = tempfile::Builder::new()
-            .prefix(".limn-")
-            .suffix(".csv.part")
-            .tempfile_in(&dir)
-            .map_err(|e| Error::io("write in the folder", &dir, e))?;
-        let mut out = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(temp);
+        let (part, file) = Part::beside(path)?;
+        let mut out = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(file);
         let columns = header::columns(scorer, skeleton, Sort::Tracks);
         for (level, name) in header::levels(skeleton).iter().enumerate() {
             let cells = columns.iter().map(|c| c[level].as_str());
             out.write_record([*name].into_iter().chain(cells)).map_err(|e| failed(path, e))?;
         }
-        Ok(Self { path: path.to_owned(), out, values: columns.len(), frames: 0, text: String::new() })
+        Ok(Self { out, part, values: columns.len(), frames: 0, text: String::new() })
     }
 
     /// Writes the next frame: `[point][x, y, likelihood]`, NaN where nothing was seen.
@@ -122,10 +114,10 @@ impl TracksCsv {
         if row.len() != self.values {
             let what = format!("a row of {} values was given, the header has {}", row.len(), self.values);
             return Err(Error::new(Kind::Usage, what)
-                .at(format!("{}, frame {}", self.path.display(), self.frames))
+                .at(format!("{}, frame {}", self.part.path.display(), self.frames))
                 .mend("give x, y and likelihood of every point of the skeleton"));
         }
-        let path = &self.path;
+        let path = &self.part.path;
         self.out.write_field(self.frames.to_string()).map_err(|e| failed(path, e))?;
         for value in row {
             self.text.clear();
@@ -140,6 +132,17 @@ impl TracksCsv {
         Ok(())
     }
 
+    /// Writes the next frames, any number of whole rows.
+    ///
+    /// # Errors
+    /// As [`row`](Self::row); nothing is written when the values are no whole rows.
+    pub fn rows(&mut self, rows: &[f32]) -> Result<()> {
+        if !rows.len().is_multiple_of(self.values) {
+            return self.row(rows);
+        }
+        rows.chunks_exact(self.values).try_for_each(|row| self.row(row))
+    }
+
     /// How many frames were written.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -151,17 +154,21 @@ impl TracksCsv {
     /// # Errors
     /// When the disk is full or the folder cannot be written; a file of that name stays as it was then.
     pub fn finish(self) -> Result<()> {
-        let Self { path, out, .. } = self;
-        let io = |e| Error::io("write the predictions", &path, e);
-        let mut temp = out.into_inner().map_err(|e| io(e.into_error()))?;
-        temp.flush().map_err(io)?;
-        let part = temp.into_temp_path();
-        files::write_path(&path, |whole| part.persist(whole).map_err(|e| io(e.error)))
+        let Self { out, part, .. } = self;
+        // What is buffered is written here, and the file is closed.
+        let file =
+            out.into_inner().map_err(|e| Error::io("write the predictions", &part.path, e.into_error()))?;
+        drop(file);
+        part.keep()
     }
 }
 
 fn failed(path: &Path, e: csv::Error) -> Error {
-    Error::io("write the predictions", path, e.into())
+    let e = match e.into_kind() {
+        csv::ErrorKind::Io(e) => e,
+        other => std::io::Error::other(format!("{other:?}")),
+    };
+    Error::io("write the predictions", path, e)
 }
 
 #[cfg(test)]
@@ -229,8 +236,11 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         let mut file = TracksCsv::create(&path, "D", &Skeleton::single(["a"])).unwrap();
         file.row(&[0.1, 2.0, f32::NAN]).unwrap();
+        file.rows(&[f32::NAN, 1e-7, 3.0, 4.0, 5.0, 6e20]).unwrap();
+        assert!(file.rows(&[1.0; 4]).unwrap_err().to_string().contains("frame 3"));
         file.finish().unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{HEAD}0,0.1,2.0,\n"));
+        let rows = "0,0.1,2.0,\n1,,1e-7,3.0\n2,4.0,5.0,6e20\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{HEAD}{rows}"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// The individual under which unique body parts stand.
-const SINGLE: &str = "single";
+pub(super) const SINGLE: &str = "single";
 
 /// Which sort of table is read: labels have `x, y`, predictions have `x, y, likelihood`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

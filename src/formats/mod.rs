@@ -1,10 +1,11 @@
-//! One file per foreign format, read and write. Nothing here knows where a project keeps its files.
+//! One file per format, read and write. Nothing here knows where a project keeps its files.
 //!
 //! | module | format | specification |
 //! |---|---|---|
 //! | [`dlc_labels_csv`] | DeepLabCut's label table as CSV | `docs/formats/dlc-labels.md` |
 //! | [`dlc_tracks_csv`] | DeepLabCut's predictions as CSV | `docs/formats/dlc-tracks.md` |
 //! | `dlc_h5` (feature `hdf5`) | both as pandas HDF5 files | the same two pages |
+//! | `candidates` (feature `hdf5`) | limn's own: several candidates for every point | `docs/formats/limn-candidates.md` |
 //!
 //! ```
 //! use limn::formats::dlc_labels_csv;
@@ -19,13 +20,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "hdf5")]
+pub mod candidates;
 mod csv_table;
 #[cfg(feature = "hdf5")]
 pub mod dlc_h5;
 pub mod dlc_labels_csv;
 pub mod dlc_tracks_csv;
+#[cfg(feature = "hdf5")]
+mod h5;
 mod header;
 #[cfg(feature = "hdf5")]
 mod pandas;
+mod part;
 #[cfg(test)]
 mod testing;

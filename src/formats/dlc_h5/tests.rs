@@ -26,6 +26,65 @@ proptest! {
     }
 }
 
+/// A file written in blocks of these sizes, in turn.
+fn in_blocks(path: &Path, tracks: &Tracks, blocks: &[usize]) {
+    let mut file = TracksH5::create(path, "D", &tracks.skeleton, tracks.frames()).unwrap();
+    let (mut rest, mut sizes) = (tracks.values(), blocks.iter().cycle());
+    while !rest.is_empty() {
+        let rows = sizes.next().unwrap() * tracks.skeleton.points() * 3;
+        let (now, later) = rest.split_at(rows.min(rest.len()));
+        file.rows(now).unwrap();
+        rest = later;
+    }
+    file.finish().unwrap();
+}
+
+#[test]
+fn rows_in_any_blocks_are_the_same_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, parts) = (dir.path().join("whole.h5"), dir.path().join("parts.h5"));
+    // More than what is written at a time, in the table layout and in the fixed one; and no whole chunks.
+    for (points, frames) in [(12, 20_011), (3000, 61), (2, 1), (1, 0)] {
+        let skeleton = Skeleton::single((0..points).map(|i| format!("part{i}")));
+        let values = (0..frames * points * 3).map(|i| if i % 7 == 0 { f32::NAN } else { i as f32 * 0.1 });
+        let tracks = Tracks::from_values(skeleton, values.collect()).unwrap();
+        write_tracks(&whole, "D", &tracks).unwrap();
+        let bytes = std::fs::read(&whole).unwrap();
+        for blocks in [&[1][..], &[4096], &[1, 430, 7000, 17]] {
+            in_blocks(&parts, &tracks, blocks);
+            assert!(std::fs::read(&parts).unwrap() == bytes, "{points} points in blocks of {blocks:?}");
+        }
+        let (_, back) = read_tracks(&parts, &Quiet::default()).unwrap();
+        assert!(same_tracks(&back, &tracks));
+    }
+}
+
+#[test]
+fn only_whole_tracks_appear() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("v.h5");
+    std::fs::write(&path, "old").unwrap();
+    let new = || TracksH5::create(&path, "D", &Skeleton::single(["a"]), 2).unwrap();
+    let mut file = new();
+    file.rows(&[]).unwrap();
+    file.rows(&[1.0, 2.0, 0.5]).unwrap();
+    let ragged = file.rows(&[1.0, 2.0]).unwrap_err();
+    assert!(ragged.kind() == Kind::Usage && ragged.place().unwrap().ends_with("v.h5, frame 1"), "{ragged}");
+    let more = file.rows(&[0.0; 6]).unwrap_err();
+    assert!(more.what().contains("more rows were given than the 2"), "{more}");
+    let fewer = file.finish().unwrap_err();
+    assert!(fewer.what().contains("1 rows were given, the file is for 2"), "{fewer}");
+    drop(new());
+    assert!(TracksH5::create(&path, "nan", &Skeleton::single(["a"]), 2).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    let mut file = new();
+    file.rows(&[1.0, 2.0, 0.5, f32::NAN, f32::NAN, f32::NAN]).unwrap();
+    file.finish().unwrap();
+    assert_eq!(read_tracks(&path, &Quiet::default()).unwrap().1.row(0), [1.0, 2.0, 0.5]);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
 fn small() -> Labels {
     let mut labels = Labels::new("Ann", Skeleton::single(["snout", "tail base"]));
     labels.set(&FrameKey::new("m1", "img1.png"), 1, Some(Keypoint::new(0.1, 2.0)));

@@ -1,11 +1,12 @@
 //! pandas' *fixed* layout: axes as levels and codes, values in blocks.
 
 use super::pickle::Pickle;
-use super::raw::{self, Scalar, failed, wrong};
-use super::{Frame, Index, Number};
+use super::{Frame, Index, NewIndex};
 use crate::error::Result;
+use crate::formats::h5::raw::{self, Scalar, failed, wrong};
+use crate::formats::h5::{Number, Rows};
 use crate::watch::Watch;
-use hdf5_metno::types::{IntSize, TypeDescriptor as Type};
+use hdf5_metno::types::{FloatSize, IntSize, TypeDescriptor as Type};
 use hdf5_metno::{Dataset, Group};
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +17,7 @@ fn dataset(group: &Group, name: &str) -> Result<Dataset> {
     group.dataset(name).map_err(|e| wrong(format!("the table has no `{name}`")).because(e))
 }
 
-pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<'static, T>> {
+pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<T>> {
     if raw::integer(group, "ndim")?.unwrap_or(2) != 2 {
         return Err(wrong("the table is not two-dimensional"));
     }
@@ -64,7 +65,7 @@ pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<
     if let Some(empty) = filled.iter().position(|f| !f) {
         return Err(wrong(format!("the column `{}` has no values", columns[empty].join(" "))));
     }
-    Ok(Frame { levels, columns, index, values: values.into() })
+    Ok(Frame { levels, columns, index, values })
 }
 
 /// Reads the values of one block; `put` gets row, item and value.
@@ -189,49 +190,62 @@ fn level_name(set: &Dataset) -> Result<Option<String>> {
     Ok(raw::text(set, "name")?.filter(|n| n != "N." && !n.is_empty()))
 }
 
-pub(super) fn write<T: Number>(group: &Group, frame: &Frame<'_, T>) -> Result<()> {
+/// Makes everything but the values.
+pub(super) fn create(
+    group: &Group,
+    levels: &[&str],
+    columns: &[Vec<String>],
+    index: &NewIndex<'_>,
+    size: FloatSize,
+) -> Result<Rows> {
     raw::set_text(group, "pandas_type", "frame")?;
     raw::set_i64(group, "ndim", 2)?;
     raw::set_i64(group, "nblocks", 1)?;
-    let levels: Vec<Option<&str>> = frame.levels.iter().map(Option::as_deref).collect();
-    write_multi(group, "axis0", &levels, &frame.columns)?;
-    match &frame.index {
-        Index::Text(rows) => {
+    let levels: Vec<Option<&str>> = levels.iter().map(|l| Some(*l)).collect();
+    write_multi(group, "axis0", &levels, columns)?;
+    let rows = match index {
+        NewIndex::Text(rows) => {
             let levels = rows.first().map_or(3, Vec::len);
             write_multi(group, "axis1", &vec![None; levels], rows)?;
+            rows.len()
         }
-        Index::Integer(rows) => {
-            raw::set_text(group, "axis1_variety", "regular")?;
-            let set = if rows.is_empty() {
-                empty_array(group, "axis1", &Type::Integer(IntSize::U8), "int64", &[0])?
-            } else {
-                let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_ne_bytes()).collect();
-                array(group, "axis1", &Type::Integer(IntSize::U8), &[rows.len()], &bytes)?
-            };
-            raw::set_text(&set, "kind", "integer")?;
-            raw::set_pickle(&set, "name", b"N.")?;
+        NewIndex::Counted(rows) => {
+            write_count(group, *rows)?;
+            *rows
         }
-    }
-    write_multi(group, "block0_items", &levels, &frame.columns)?;
-    let (rows, columns) = (frame.index.rows(), frame.columns.len());
-    let number = Type::Float(T::SIZE);
-    if rows == 0 {
+    };
+    write_multi(group, "block0_items", &levels, columns)?;
+    let (number, width) = (Type::Float(size), columns.len());
+    let set = if rows == 0 {
         let dtype = format!("float{}", 8 * number.size());
-        empty_array(group, "block0_values", &number, &dtype, &[columns, 0])?;
-        return Ok(());
-    }
-    let set = make_array(group, "block0_values", &number, &[rows, columns])?;
-    let step = (AT_ONCE / (columns * 8).max(1)).max(1);
-    let mut bytes = Vec::new();
-    for from in (0..rows).step_by(step) {
-        let to = (from + step).min(rows);
-        bytes.clear();
-        for value in &frame.values[from * columns..to * columns] {
-            value.bytes(&mut bytes);
+        empty_array(group, "block0_values", &number, &dtype, &[width, 0])?;
+        None
+    } else {
+        Some(make_array(group, "block0_values", &number, &[rows, width])?)
+    };
+    Ok(Rows { set, count: rows, width, numbered: false, chunk: 1 })
+}
+
+/// The index 0, 1, 2, ..., a piece at a time.
+fn write_count(group: &Group, rows: usize) -> Result<()> {
+    const STEP: usize = 1 << 16;
+    let element = Type::Integer(IntSize::U8);
+    raw::set_text(group, "axis1_variety", "regular")?;
+    let set = if rows == 0 {
+        empty_array(group, "axis1", &element, "int64", &[0])?
+    } else {
+        let set = make_array(group, "axis1", &element, &[rows])?;
+        for from in (0..rows).step_by(STEP) {
+            let piece = from..rows.min(from + STEP);
+            let numbers = piece.clone().map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+            let bytes: Vec<u8> = numbers.flat_map(i64::to_ne_bytes).collect();
+            raw::write(&set, piece, &bytes)?;
         }
-        raw::write(&set, from..to, &bytes)?;
-    }
-    Ok(())
+        raw::settle(&set)?;
+        set
+    };
+    raw::set_text(&set, "kind", "integer")?;
+    raw::set_pickle(&set, "name", b"N.")
 }
 
 /// Writes an axis as sorted level values and codes into them, as pandas does.
@@ -324,6 +338,7 @@ fn make_array(group: &Group, name: &str, element: &Type, shape: &[usize]) -> Res
 fn array(group: &Group, name: &str, element: &Type, shape: &[usize], bytes: &[u8]) -> Result<Dataset> {
     let set = make_array(group, name, element, shape)?;
     raw::write(&set, 0..shape.first().copied().unwrap_or(0), bytes)?;
+    raw::settle(&set)?;
     Ok(set)
 }
 

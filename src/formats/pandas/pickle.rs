@@ -446,11 +446,6 @@ impl PickleWriter {
         self.out
     }
 
-    pub fn none(&mut self) -> &mut Self {
-        self.out.push(b'N');
-        self
-    }
-
     pub fn int(&mut self, value: i64) -> &mut Self {
         self.out.extend(format!("I{value}\n").bytes());
         self

@@ -1,17 +1,18 @@
 //! pandas' *table* layout: one compound dataset, described by pickled attributes.
 
 use super::pickle::{Pickle, PickleWriter, Value};
-use super::raw::{self, Bytes, Scalar, failed, wrong};
-use super::{Frame, Index, Number};
+use super::{Frame, Index};
 use crate::error::Result;
+use crate::formats::h5::raw::{self, Bytes, Scalar, failed, wrong};
+use crate::formats::h5::{Number, Rows};
 use crate::watch::Watch;
-use hdf5_metno::types::{CompoundField, CompoundType, IntSize, TypeDescriptor as Type};
+use hdf5_metno::types::{CompoundField, CompoundType, FloatSize, IntSize, TypeDescriptor as Type};
 use hdf5_metno::{Extent, Group, Location, SimpleExtents};
 use std::collections::HashMap;
 
 /// An attribute can hold 64 KiB; the list of columns must fit, or the frame is written in the fixed layout.
 const ATTRIBUTE: usize = 60_000;
-/// Bytes of a chunk, and of what is read and written at a time.
+/// Bytes of a chunk, and of what is read at a time.
 const CHUNK: usize = 64 << 10;
 const AT_ONCE: usize = 16 << 20;
 
@@ -37,7 +38,7 @@ struct Block {
     places: Vec<usize>,
 }
 
-pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<'static, T>> {
+pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<T>> {
     let set = group.dataset("table").map_err(|e| wrong("the table has no rows (`table`)").because(e))?;
     let axes = pickle(group, "non_index_axes")?;
     let columns = axes
@@ -88,7 +89,7 @@ pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<
     }
     let index_at = index_at.ok_or_else(|| wrong(format!("the rows have no field `{index_field}`")))?;
     let rows = set.shape().first().copied().unwrap_or(0);
-    let mut reader = Rows { blocks, width: columns.len(), values: Vec::new(), index: None };
+    let mut reader = Reader { blocks, width: columns.len(), values: Vec::new(), index: None };
     let cells = rows.checked_mul(columns.len()).ok_or_else(|| wrong("the table is larger than memory"))?;
     reader
         .values
@@ -105,7 +106,7 @@ pub(super) fn read<T: Number>(group: &Group, watch: &dyn Watch) -> Result<Frame<
         _ => Index::Text(vec![]),
     });
     let values = reader.values;
-    Ok(Frame { levels, columns, index, values: values.into() })
+    Ok(Frame { levels, columns, index, values })
 }
 
 fn block(
@@ -138,14 +139,14 @@ fn block(
     Ok(Block { offset: field.offset, size: element.size(), scalar, places })
 }
 
-struct Rows<T> {
+struct Reader<T> {
     blocks: Vec<Block>,
     width: usize,
     values: Vec<T>,
     index: Option<Index>,
 }
 
-impl<T: Number> Rows<T> {
+impl<T: Number> Reader<T> {
     /// Adds the rows in `bytes`.
     fn take(&mut self, bytes: &Bytes, index_at: &CompoundField) -> Result<()> {
         let size = bytes.element.size().max(1);
@@ -189,8 +190,8 @@ fn text_number<T: Number>(cell: &[u8]) -> Result<T> {
 }
 
 /// Whether the list of columns fits into an attribute.
-pub(super) fn fits<T: Number>(frame: &Frame<'_, T>) -> bool {
-    axes(&frame.columns).len() < ATTRIBUTE
+pub(super) fn fits(columns: &[Vec<String>]) -> bool {
+    axes(columns).len() < ATTRIBUTE
 }
 
 /// `[(1, [columns])]`
@@ -204,9 +205,16 @@ fn axes(columns: &[Vec<String>]) -> Vec<u8> {
     w.finish()
 }
 
-pub(super) fn write<T: Number>(group: &Group, frame: &Frame<'_, T>, index: &[i64]) -> Result<()> {
+/// Makes everything but the rows.
+pub(super) fn create(
+    group: &Group,
+    levels: &[&str],
+    columns: &[Vec<String>],
+    rows: usize,
+    size: FloatSize,
+) -> Result<Rows> {
     let block = "values_block_0";
-    let number = Type::Float(T::SIZE);
+    let number = Type::Float(size);
     let dtype = format!("float{}", 8 * number.size());
     raw::set_text(group, "pandas_type", "frame_table")?;
     raw::set_text(group, "table_type", "appendable_frame")?;
@@ -229,22 +237,22 @@ pub(super) fn write<T: Number>(group: &Group, frame: &Frame<'_, T>, index: &[i64
         w.list([(); 0], |_, ()| {});
         raw::set_pickle(group, empty, &w.finish())?;
     }
-    raw::set_pickle(group, "non_index_axes", &axes(&frame.columns))?;
-    raw::set_pickle(group, "info", &info(&frame.levels, block))?;
+    raw::set_pickle(group, "non_index_axes", &axes(columns))?;
+    raw::set_pickle(group, "info", &info(levels, block))?;
 
-    let (rows, columns) = (index.len(), frame.columns.len());
+    let width = columns.len();
     let row_type = CompoundType {
         fields: vec![
             CompoundField::new("index", Type::Integer(IntSize::U8), 0, 0),
-            CompoundField::new(block, Type::FixedArray(Box::new(number.clone()), columns), 8, 1),
+            CompoundField::new(block, Type::FixedArray(Box::new(number.clone()), width), 8, 1),
         ],
-        size: 8 + columns * number.size(),
+        size: 8 + width * number.size(),
     };
-    let row_size = row_type.size;
+    let chunk = (CHUNK / row_type.size).clamp(1, rows.max(1));
     let set = group
         .new_dataset_builder()
         .obj_track_times(false) // the same tracks are the same file
-        .chunk((CHUNK / row_size).clamp(1, rows.max(1)))
+        .chunk(chunk)
         .packed(true)
         .empty_as(Type::Compound(row_type))
         .shape(SimpleExtents::from_vec(vec![Extent::resizable(rows)]))
@@ -265,39 +273,21 @@ pub(super) fn write<T: Number>(group: &Group, frame: &Frame<'_, T>, index: &[i64
     raw::set_i64(&set, "FIELD_0_FILL", 0)?;
     raw::set_f32(&set, "FIELD_1_FILL", 0.0)?;
     let mut kind = PickleWriter::new();
-    kind.columns(&frame.columns);
+    kind.columns(columns);
     raw::set_pickle(&set, "values_block_0_kind", &kind.finish())?;
     raw::set_pickle(&set, "values_block_0_meta", b"N.")?;
-
-    let step = (AT_ONCE / row_size).max(1);
-    let mut bytes = Vec::new();
-    for from in (0..rows).step_by(step) {
-        let to = (from + step).min(rows);
-        bytes.clear();
-        for (number, row) in index[from..to].iter().zip(frame.values[from * columns..].chunks_exact(columns))
-        {
-            bytes.extend(number.to_ne_bytes());
-            for value in row {
-                value.bytes(&mut bytes);
-            }
-        }
-        raw::write(&set, from..to, &bytes)?;
-    }
-    Ok(())
+    Ok(Rows { set: Some(set), count: rows, width, numbered: true, chunk })
 }
 
 /// `{1: {'names': [...], 'type': 'MultiIndex'}, 'index': {}, 'values_block_0': {}}`
-fn info(levels: &[Option<String>], block: &str) -> Vec<u8> {
+fn info(levels: &[&str], block: &str) -> Vec<u8> {
     let mut w = PickleWriter::new();
     w.dict(|w| {
         w.pair(|w| {
             w.int(1).dict(|w| {
                 w.pair(|w| {
                     w.text("names").list(levels, |w, name| {
-                        match name {
-                            Some(name) => w.text(name),
-                            None => w.none(),
-                        };
+                        w.text(name);
                     });
                 });
                 w.pair(|w| {

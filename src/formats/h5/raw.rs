@@ -17,7 +17,7 @@ use hdf5_metno_sys::{h5a, h5d, h5p::H5P_DEFAULT};
 use std::ops::Range;
 
 /// What libhdf5 says, as an error of ours. The place is added by whoever knows the path.
-pub(super) fn failed(what: &str) -> impl FnOnce(hdf5_metno::Error) -> Error + '_ {
+pub(in crate::formats) fn failed(what: &str) -> impl FnOnce(hdf5_metno::Error) -> Error + '_ {
     move |e| {
         // libhdf5 tells a stack of calls; the innermost says what is wrong.
         let stack = e.stack();
@@ -28,12 +28,12 @@ pub(super) fn failed(what: &str) -> impl FnOnce(hdf5_metno::Error) -> Error + '_
 }
 
 /// A fault in the content of a file.
-pub(super) fn wrong(what: impl Into<String>) -> Error {
+pub(in crate::formats) fn wrong(what: impl Into<String>) -> Error {
     Error::new(Kind::Format, what)
 }
 
 /// Elements as bytes, packed, in the byte order of this machine.
-pub(super) struct Bytes {
+pub(in crate::formats) struct Bytes {
     /// The type of one element.
     pub element: Type,
     pub data: Vec<u8>,
@@ -78,7 +78,7 @@ fn buffer(elements: usize, size: usize) -> Result<Vec<u8>> {
 
 /// Reads rows (of the first dimension) of a dataset; all of it when `rows` is none.
 #[allow(unsafe_code)] // H5Dread with a buffer whose size is known only at run time
-pub(super) fn read(set: &Dataset, rows: Option<Range<usize>>) -> Result<Bytes> {
+pub(in crate::formats) fn read(set: &Dataset, rows: Option<Range<usize>>) -> Result<Bytes> {
     let (element, memory) = element_type(set)?;
     let space = set.space().map_err(failed("read the size of the data"))?;
     let mut shape = space.shape();
@@ -137,7 +137,7 @@ fn last_of(path: &str) -> &str {
 
 /// Writes rows of a dataset whose elements lie packed in `data`.
 #[allow(unsafe_code)] // H5Dwrite, as above
-pub(super) fn write(set: &Dataset, rows: Range<usize>, data: &[u8]) -> Result<()> {
+pub(in crate::formats) fn write(set: &Dataset, rows: Range<usize>, data: &[u8]) -> Result<()> {
     if data.is_empty() {
         return Ok(());
     }
@@ -156,9 +156,9 @@ pub(super) fn write(set: &Dataset, rows: Range<usize>, data: &[u8]) -> Result<()
     if count.checked_mul(memory.size()) != Some(data.len()) {
         return Err(wrong("the data do not fit the rows they are for"));
     }
-    let status = hdf5_metno::sync::sync(|| {
+    hdf5_metno::sync::sync(|| {
         // SAFETY: `data` holds exactly `count` elements of `memory`'s size and is only read.
-        unsafe {
+        let status = unsafe {
             h5d::H5Dwrite(
                 set.id(),
                 memory.id(),
@@ -167,14 +167,25 @@ pub(super) fn write(set: &Dataset, rows: Range<usize>, data: &[u8]) -> Result<()
                 H5P_DEFAULT,
                 data.as_ptr().cast(),
             )
+        };
+        if status >= 0 {
+            return Ok(());
         }
-    });
-    if status < 0 { Err(wrong("the data cannot be written; is the disk full?")) } else { Ok(()) }
+        let (Ok(why) | Err(why)) = hdf5_metno::Error::query();
+        Err(failed()(why))
+    })
+}
+
+/// Has libhdf5 write what it still holds. To be called before a dataset that was written is dropped: what cannot be
+/// written then, on a full disk, is lost without a word.
+pub(in crate::formats) fn settle(set: &Dataset) -> Result<()> {
+    // Not a flush of the whole file: that would change how it is laid out.
+    set.flush().map_err(failed("write the data"))
 }
 
 /// The bytes of an attribute, whatever its type; `None` when there is none of this name.
 #[allow(unsafe_code)] // H5Aread, as above
-pub(super) fn attribute(at: &Location, name: &str) -> Result<Option<Bytes>> {
+pub(in crate::formats) fn attribute(at: &Location, name: &str) -> Result<Option<Bytes>> {
     let Ok(attribute) = at.attr(name) else { return Ok(None) };
     let cannot = |e| failed(&format!("read the attribute `{name}`"))(e);
     match attribute.dtype().and_then(|t| t.to_descriptor()) {
@@ -236,34 +247,34 @@ fn set_attribute(at: &Location, name: &str, element: &Type, data: &[u8]) -> Resu
 }
 
 /// Writes a text attribute; pandas reads it as text only when it is marked as UTF-8.
-pub(super) fn set_text(at: &Location, name: &str, text: &str) -> Result<()> {
+pub(in crate::formats) fn set_text(at: &Location, name: &str, text: &str) -> Result<()> {
     set_attribute(at, name, &Type::FixedUnicode(text.len().max(1)), text.as_bytes())
 }
 
 /// Writes a pickled attribute; bytes, so marked as ASCII.
-pub(super) fn set_pickle(at: &Location, name: &str, pickle: &[u8]) -> Result<()> {
+pub(in crate::formats) fn set_pickle(at: &Location, name: &str, pickle: &[u8]) -> Result<()> {
     set_attribute(at, name, &Type::FixedAscii(pickle.len().max(1)), pickle)
 }
 
-pub(super) fn set_i64(at: &Location, name: &str, value: i64) -> Result<()> {
+pub(in crate::formats) fn set_i64(at: &Location, name: &str, value: i64) -> Result<()> {
     set_attribute(at, name, &Type::Integer(IntSize::U8), &value.to_ne_bytes())
 }
 
-pub(super) fn set_f32(at: &Location, name: &str, value: f32) -> Result<()> {
+pub(in crate::formats) fn set_f32(at: &Location, name: &str, value: f32) -> Result<()> {
     set_attribute(at, name, &Type::Float(FloatSize::U4), &value.to_ne_bytes())
 }
 
-pub(super) fn set_flag(at: &Location, name: &str, value: bool) -> Result<()> {
+pub(in crate::formats) fn set_flag(at: &Location, name: &str, value: bool) -> Result<()> {
     set_attribute(at, name, &Type::Unsigned(IntSize::U1), &[u8::from(value)])
 }
 
 /// A text attribute.
-pub(super) fn text(at: &Location, name: &str) -> Result<Option<String>> {
+pub(in crate::formats) fn text(at: &Location, name: &str) -> Result<Option<String>> {
     Ok(attribute(at, name)?.map(|b| String::from_utf8_lossy(trimmed(&b.data)).into_owned()))
 }
 
 /// A whole-number attribute.
-pub(super) fn integer(at: &Location, name: &str) -> Result<Option<i64>> {
+pub(in crate::formats) fn integer(at: &Location, name: &str) -> Result<Option<i64>> {
     Ok(attribute(at, name)?.and_then(|b| b.integers().ok()?.first().copied()))
 }
 
@@ -275,7 +286,7 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 
 /// A scalar type of numbers.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Scalar {
+pub(in crate::formats) enum Scalar {
     Signed(IntSize),
     Unsigned(IntSize),
     Float(FloatSize),
@@ -338,7 +349,7 @@ impl Bytes {
 }
 
 /// Fixed strings one after the other.
-pub(super) fn texts(data: &[u8], size: usize) -> Result<Vec<String>> {
+pub(in crate::formats) fn texts(data: &[u8], size: usize) -> Result<Vec<String>> {
     let text = |b: &[u8]| {
         let text = std::str::from_utf8(trimmed(b)).map(str::to_owned);
         text.map_err(|e| wrong("a name is not UTF-8 text").because(e))
@@ -347,7 +358,7 @@ pub(super) fn texts(data: &[u8], size: usize) -> Result<Vec<String>> {
 }
 
 /// The bytes of a variable-length dataset with one element: where PyTables pickles Python objects.
-pub(super) fn pickled(set: &Dataset) -> Result<Option<Vec<u8>>> {
+pub(in crate::formats) fn pickled(set: &Dataset) -> Result<Option<Vec<u8>>> {
     if !matches!(set.dtype().and_then(|t| t.to_descriptor()), Ok(Type::VarLenArray(_))) {
         return Ok(None);
     }
