@@ -33,7 +33,9 @@ def arguments():
                         help="autocast: with DeepLabCut's option of that name, which is off unless set [default: fp32]")
     parser.add_argument("--net", default="resnet_50", help="DeepLabCut's name of the network [default: resnet_50]")
     parser.add_argument("--bodyparts", type=int, default=4)
-    parser.add_argument("--ceiling-steps", type=int, default=3, help="forward passes per batch size [default: 3]")
+    parser.add_argument("--ceiling-steps", type=int, default=3,
+                        help="forward passes of the network alone per batch size, at least [default: 3]")
+    parser.add_argument("--ceiling-seconds", type=float, default=5, help="seconds of them, at least [default: 5]")
     parser.add_argument("--no-analysis", action="store_true", help="with --train: only the training")
     parser.add_argument("--train", action="store_true", help="also measure training, batch 8")
     parser.add_argument("--train-steps", type=int, default=3, help="measured steps, after one to warm up [default: 3]")
@@ -89,18 +91,11 @@ def make_project(deeplabcut, args, folder):
     return config
 
 
-def autocast(torch, args):
-    """What DeepLabCut's option of that name does: autocast as torch has it for the device."""
-    return torch.autocast(device_type=args.device.split(":")[0], enabled=args.precision == "autocast")
-
-
-def wait_for(torch, args):
-    if args.device.startswith("cuda"):
-        torch.cuda.synchronize(args.device)
-
-
 def analyze(torch, args, config, batch, folder):
-    """DeepLabCut's own analyze_videos, from the open video to the written files; loading the model is told apart."""
+    """DeepLabCut's own analyze_videos, from opening the video to the written files; loading the model is told apart.
+
+    Then the network alone, on one of the batches that the analysis gave it, in the memory layout that they have there.
+    """
     from deeplabcut.pose_estimation_pytorch.apis import videos
 
     marks = {}
@@ -125,7 +120,14 @@ def analyze(torch, args, config, batch, folder):
             return super().__next__()
 
     def load(*a, **k):
-        runner = build(*a, **k)
+        runner = marks["runner"] = build(*a, **k)
+        predict = runner.predict
+
+        def seen(inputs, **more):
+            marks.setdefault("batch", inputs)
+            return predict(inputs, **more)
+
+        runner.predict = seen
         marks["loaded"] = time.perf_counter()
         return runner
 
@@ -152,24 +154,26 @@ def analyze(torch, args, config, batch, folder):
     if not list(out.glob("*.h5")):
         sys.exit(f"DeepLabCut wrote no table of tracks at batch size {batch}")
     seconds = end - marks["loaded"]
+    resident = marks["batch"].to(args.device)
     return {
         "fps": marks["frames"] / seconds, "frames": marks["frames"], "seconds": seconds,
         "inference_seconds": marks["inference"], "load_seconds": marks["loaded"] - begin,
+        "ceiling_fps": ceiling(torch, args, marks["runner"].model, resident),
     }
 
 
-def ceiling(torch, args, model, batch, width, height):
-    """Frames per second of the network alone, on a batch that lies on the device already."""
-    x = torch.rand(batch, 3, height, width, device=args.device)
+def ceiling(torch, args, model, x):
+    """Frames per second of the network alone, on a batch of the analysis that lies on the device already."""
     taken = []
-    with torch.inference_mode(), autocast(torch, args):
-        for _ in range(1 + args.ceiling_steps):
-            wait_for(torch, args)
+    with torch.inference_mode(), torch.autocast(args.device.split(":")[0], enabled=args.precision == "autocast"):
+        # Some seconds at least, as one short pass says little.
+        while len(taken) <= args.ceiling_steps or sum(taken[1:]) < args.ceiling_seconds:
             begin = time.perf_counter()
             model(x)
-            wait_for(torch, args)
+            if args.device.startswith("cuda"):
+                torch.cuda.synchronize(args.device)
             taken.append(time.perf_counter() - begin)
-    return batch / statistics.median(taken[1:])
+    return len(x) / statistics.median(taken[1:])
 
 
 def train(deeplabcut, args, config):
@@ -231,10 +235,7 @@ def measure(args, folder):
     config = make_project(deeplabcut, args, folder)
     (model_file,) = config.parent.glob("dlc-models-pytorch/*/*/train/pytorch_config.yaml")
     settings = PoseConfig.from_yaml(model_file)
-    model = PoseModel.build(settings["model"]).eval()
-    torch.save({"metadata": {"epoch": 0, "metrics": {}, "losses": {}}, "model": model.state_dict()},
-               model_file.parent / "snapshot-000.pt")
-    model.to(args.device)
+    torch.save({"model": PoseModel.build(settings["model"]).state_dict()}, model_file.parent / "snapshot-000.pt")
     backbone = settings["model"]["backbone"]
     video = cv2.VideoCapture(str(args.video))
     width, height = (int(video.get(k)) for k in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -250,7 +251,6 @@ def measure(args, folder):
     }
     for batch in [] if args.no_analysis else args.batches:
         result["runs"][str(batch)] = analyze(torch, args, config, batch, folder)
-        result["runs"][str(batch)]["ceiling_fps"] = ceiling(torch, args, model, batch, width, height)
     if args.train:
         result["train"] = train(deeplabcut, args, config)
     return result
