@@ -134,8 +134,9 @@ def block(args):
         "### Inference",
         f"Measured by `scripts/bench` on {date}: {machine}, {platform.system()} {platform.machine()}, load average {args.load:.2f} before it"
         + (" (**shared with other work**: alone all of it is faster)" if args.load > 0.5 else "") + f". {versions}. {medians}.",
-        "Frames/s are end to end: from the video to the written tracks, the loading of the network left out. `Network alone` is the",
-        "same network on a batch that lies ready on the device, in the same run." + (f" VIDEO is `{args.video}`." if args.video else ""),
+        "Frames/s are end to end, from the video (made-up frames where a row says `no decode`) to the tracks; loading the network is left",
+        "out. `Network alone` is the same network on a batch that lies ready on the device, in the same run."
+        + (f" VIDEO is `{args.video}`." if args.video else ""),
         "",
         "| what | frames/s | network alone | reached of it | how | device | command |",
         "|---|---|---|---|---|---|---|",
@@ -195,15 +196,14 @@ def ratios(limn, deeplabcut):
         batch = max(runs[0]["runs"], key=lambda b: statistics.median(r["runs"][b]["fps"] for r in runs))
         return batch, [r["runs"][batch]["fps"] for r in runs]
 
-    lines = ["| ResNet-50, stride 16, the same frames: limn's frames/s over DeepLabCut's | times |", "|---|---|"]
+    lines = ["| ResNet-50, stride 16, the same video: limn's frames/s over DeepLabCut's | times |", "|---|---|"]
     pairs = [("resnet_50", "deeplabcut"), ("resnet_50-fp32", "deeplabcut"), ("resnet_50", "deeplabcut-autocast")]
     for ours, theirs in pairs:
         if limn[ours] and deeplabcut[theirs]:
             batch, fps = best(theirs)
             first, other = limn[ours][0], deeplabcut[theirs][0]
-            measured = [(size(first), first["frames"], first["source"]), (size(other), other["runs"][batch]["frames"], "video")]
-            if measured[0] != measured[1]:
-                stop(f"{ours} and {theirs} did not measure the same frames: {measured[0]} and {measured[1]}")
+            if size(first) != size(other) or first["source"] != "video":
+                stop(f"{ours} measured {size(first)} of a {first['source']} source, {theirs} {size(other)} of the video: no ratio")
             lines.append(row(
                 f"limn in {limn[ours][0]['precision']}, DeepLabCut in {PRECISIONS[deeplabcut[theirs][0]['precision']]} at its better batch size, {batch}",
                 spread([a["fps"] / b for a, b in zip(limn[ours], fps)])))
