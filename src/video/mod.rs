@@ -27,16 +27,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod column;
 mod convert;
 mod copies;
+mod decoder;
+mod ends;
 mod index;
+mod order;
+mod packets;
 mod reader;
 mod server;
 mod source;
 mod writer;
 
+pub use convert::{Raw, RgbConverter};
 pub use index::{Frame, Index};
-pub use reader::{Decoded, Reader, Step};
+pub use reader::{Decoded, RawStep, Reader, ReaderOptions, Step};
 pub use server::{Copy, FrameServer, ServerOptions, Shot, State};
 pub use source::Glance;
 pub use writer::{Codec, Options, Pixels, Writer, Written};
