@@ -48,7 +48,8 @@ fn main() {
     let mut rgb = vec![0; index.width() * index.height() * 3];
     let (begun, mut read, mut missing) = (Instant::now(), 0, 0);
     while let Some(step) = reader.next_raw().unwrap() {
-        missing += usize::from(step.picture.and_then(|raw| converter.convert(&raw, &index, &mut rgb)).is_err());
+        missing +=
+            usize::from(step.picture.and_then(|raw| converter.convert(&raw, &index, &mut rgb)).is_err());
         read += 1;
         if read >= most {
             break;

@@ -1,6 +1,7 @@
 //! Any frame of a video by its number, and all of them in order.
 
 use super::convert::{Raw, RgbConverter};
+use super::decoder::{Decoder, ReaderOptions};
 use super::index::Index;
 use super::packets::{Feed, HIDDEN, changed};
 use crate::error::{Error, Kind, Result};
@@ -13,6 +14,9 @@ use std::sync::Arc;
 
 /// A frame counts as missing once so many later ones have come: no codec holds one back longer.
 const HELD_BACK: usize = 16;
+
+/// How many packets a device gets to show its first picture.
+const TRIED: usize = 48;
 
 /// What became of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,18 +45,13 @@ pub struct RawStep {
     pub picture: std::result::Result<Raw, String>,
 }
 
-/// How a [`Reader`] decodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReaderOptions {
-    /// Threads of the decoder; 0 lets FFmpeg choose, which takes all processors.
-    pub threads: usize,
-}
-
 /// Reads frames of one video. It can be sent to another thread.
 pub struct Reader {
     index: Arc<Index>,
     feed: Feed,
-    decoder: ff::decoder::Video,
+    decoder: Decoder,
+    /// A device failed, and the CPU begins anew.
+    fell_back: bool,
     converter: RgbConverter,
     /// The frame that `next` gives.
     next: usize,
@@ -92,7 +91,7 @@ impl Reader {
     /// Like [`Reader::with_index`], with more to choose.
     ///
     /// # Errors
-    /// As [`Reader::with_index`].
+    /// As [`Reader::with_index`], and [`Kind::Device`] when the device named cannot be had.
     pub fn with_options(index: impl Into<Arc<Index>>, options: &ReaderOptions) -> Result<Self> {
         crate::watch::may_wait("opening a video");
         let index = index.into();
@@ -101,13 +100,15 @@ impl Reader {
             return Err(changed(path));
         }
         let feed = Feed::open(path, &index.packets)?;
-        let decoder = index.coding.software(options.threads, path)?;
+        let decoder =
+            index.coding.decoder(options, path, &mut |d| try_out(d, &index).map_err(|e| e.to_string()))?;
         let skips = index.coding.marks_unreferenced();
         Ok(Self {
             index,
             feed,
             skips,
             decoder,
+            fell_back: false,
             converter: RgbConverter::new(),
             next: 0,
             ready: BTreeMap::new(),
@@ -117,6 +118,12 @@ impl Reader {
             behind: false,
             trouble: None,
         })
+    }
+
+    /// What really decodes, in words: `software, 2 threads`, or the kind of device, such as `cuda`.
+    #[must_use]
+    pub fn decoder(&self) -> String {
+        self.decoder.words()
     }
 
     /// The video's index.
@@ -288,6 +295,12 @@ impl Reader {
                 Ok(frame) => return Ok(Ok(frame)),
                 Err(reason) => reason,
             };
+            if std::mem::take(&mut self.fell_back) {
+                // The new decoder has to see the file's first packet too.
+                self.feed.go_to(&self.index.packets, None)?;
+                self.go_to(start)?;
+                continue;
+            }
             if let Some(k) = self.began.filter(|k| self.false_keys.contains(k)) {
                 self.go_to((0..k).rev().find(|k| !self.false_keys.contains(k)))?;
                 continue;
@@ -325,6 +338,9 @@ impl Reader {
     ) -> Result<std::result::Result<ff::frame::Video, String>> {
         let mut frame = ff::frame::Video::empty();
         loop {
+            if self.fell_back {
+                return Ok(Err("the device that decodes failed".to_owned()));
+            }
             if let Some(frame) = self.ready.remove(&n) {
                 if frame.is_corrupt() || frame.has_decode_errors() {
                     return Ok(Err(self.reason("its data is damaged")));
@@ -334,7 +350,7 @@ impl Reader {
             if self.ready.len() > HELD_BACK || self.drained {
                 return Ok(Err(self.reason("the decoder gave no picture for it")));
             }
-            match self.decoder.receive_frame(&mut frame) {
+            match self.decoder.open.receive_frame(&mut frame) {
                 Ok(()) => {
                     let shown = frame.pts().and_then(|p| u32::try_from(p).ok());
                     if let Some(k) = self.began
@@ -348,7 +364,11 @@ impl Reader {
                     let number = shown.map_or(HIDDEN, |p| self.index.packets.frame_of(p));
                     if number != HIDDEN && number as usize >= n {
                         let full = std::mem::replace(&mut frame, ff::frame::Video::empty());
-                        self.ready.entry(number as usize).or_insert(full);
+                        // At once: devices have room for few frames.
+                        match self.decoder.fetched(full) {
+                            Ok(full) => drop(self.ready.entry(number as usize).or_insert(full)),
+                            Err(e) => self.failed(e)?,
+                        }
                     }
                 }
                 Err(ff::Error::Other { errno: ff::error::EAGAIN }) => {
@@ -358,7 +378,7 @@ impl Reader {
                     self.feed()?;
                 }
                 Err(ff::Error::Eof) => self.drained = true,
-                Err(e) => self.trouble = Some(e.to_string()),
+                Err(e) => self.failed(e)?,
             }
         }
     }
@@ -378,19 +398,29 @@ impl Reader {
                 if self.skips {
                     let frame = self.index.packets.frame_of(number);
                     let passed = frame != HIDDEN && (frame as usize) < self.next;
-                    self.decoder.skip_frame(if passed {
+                    self.decoder.open.skip_frame(if passed {
                         ff::Discard::NonReference
                     } else {
                         ff::Discard::Default
                     });
                 }
-                self.decoder.send_packet(&packet)
+                self.decoder.open.send_packet(&packet)
             }
-            None => self.decoder.send_eof(),
+            None => self.decoder.open.send_eof(),
         };
-        if let Err(e) = sent {
-            self.trouble = Some(e.to_string());
+        sent.or_else(|e| self.failed(e))
+    }
+
+    /// Keeps what the decoder complains of. A device's complaint may be of the data or of itself: the CPU takes over,
+    /// and decides.
+    fn failed(&mut self, e: ff::Error) -> Result<()> {
+        if self.decoder.is_hardware() {
+            tracing::warn!("{} failed ({e}); decoding goes on on the CPU", self.decoder.words());
+            let path = self.index.path();
+            self.decoder = self.index.coding.decoder(&ReaderOptions::default(), path, &mut |_| Ok(()))?;
+            self.fell_back = true;
         }
+        self.trouble = Some(e.to_string());
         Ok(())
     }
 
@@ -402,7 +432,7 @@ impl Reader {
             self.feed()?;
         }
         self.feed.go_to(&self.index.packets, start)?;
-        self.decoder.flush();
+        self.decoder.open.flush();
         self.ready.clear();
         self.began = start;
         self.drained = false;
@@ -410,6 +440,32 @@ impl Reader {
         self.trouble = None;
         Ok(())
     }
+}
+
+/// Whether a device gives the video's first picture, in memory and in colours that can be used. Leaves the decoder at
+/// its start.
+fn try_out(decoder: &mut Decoder, index: &Index) -> std::result::Result<(), ff::Error> {
+    let mut feed = Feed::open(index.path(), &index.packets).map_err(|_| ff::Error::Exit)?;
+    let mut frame = ff::frame::Video::empty();
+    for _ in 0..TRIED {
+        match feed.next(&index.packets).map_err(|_| ff::Error::Exit)? {
+            Some(packet) => decoder.open.send_packet(&packet)?,
+            None => decoder.open.send_eof()?,
+        }
+        match decoder.open.receive_frame(&mut frame) {
+            Ok(()) if decoder.is_there(&frame) => {
+                let frame = decoder.fetched(frame)?;
+                let mut rgb = vec![0; frame.width() as usize * frame.height() as usize * 3];
+                RgbConverter::new().upright(&frame, 0, &mut rgb)?;
+                decoder.open.flush();
+                return Ok(());
+            }
+            Ok(()) => break, // it came from the CPU: the device cannot do this stream
+            Err(ff::Error::Other { errno: ff::error::EAGAIN }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(ff::Error::DecoderNotFound)
 }
 
 impl std::fmt::Debug for Reader {
