@@ -37,7 +37,8 @@ impl Place {
         };
         let mut card = Card::new(&net, &Skeleton::single(["a", "b", "c"])).unwrap();
         card.scorer = SCORER.into();
-        Bundle::save(&card, &Net::new(&net, Device::Cpu, 5).unwrap(), &dir.path().join("model"), false).unwrap();
+        Bundle::save(&card, &Net::new(&net, Device::Cpu, 5).unwrap(), &dir.path().join("model"), false)
+            .unwrap();
         Self(dir)
     }
 
@@ -58,7 +59,13 @@ impl Place {
 
     fn command(&self, video: &Path, out: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_limn"));
-        command.args(["analyze", self.at("model").to_str().unwrap(), video.to_str().unwrap(), "--device", "cpu"]);
+        command.args([
+            "analyze",
+            self.at("model").to_str().unwrap(),
+            video.to_str().unwrap(),
+            "--device",
+            "cpu",
+        ]);
         command.args(["--quiet", "--out", out.to_str().unwrap()]).args(more).env_remove("LIMN_LOG");
         command
     }
@@ -127,7 +134,9 @@ fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
         for (a, b) in a.iter().zip(&b) {
             assert!(a.1 == b.1, "{} differs", a.0);
         }
-        println!("{times} kills, {alive} while it ran, {went_on} left finished chunks behind; {whole:?} undisturbed");
+        println!(
+            "{times} kills, {alive} while it ran, {went_on} left finished chunks behind; {whole:?} undisturbed"
+        );
         assert!(alive > times / 3, "{alive}");
         std::fs::remove_dir_all(&undisturbed).unwrap();
         std::fs::remove_dir_all(&killed).unwrap();
@@ -271,8 +280,8 @@ fn several_devices_share_the_videos() {
             println!("skipped: cuda:all, as there is a GPU here");
             continue;
         }
-        let out = limn(&["analyze", model.to_str().unwrap(), videos[0].to_str().unwrap(), "--device", args]);
-        out.clone_ref().assert().code(code);
+        let mut wish = limn(&["analyze", model.to_str().unwrap(), videos[0].to_str().unwrap(), "--device", args]);
+        wish.assert().code(code);
     }
 }
 
@@ -342,7 +351,10 @@ fn settings_are_part_of_what_is_finished() {
         assert!(skipped(request), "the same are not");
     }
     let other = place.film("m1.mp4", 31, (64, 48));
-    assert!(!analyze(&engine, &other, &plain, &Quiet::default()).unwrap().skipped, "another video of that name");
+    assert!(
+        !analyze(&engine, &other, &plain, &Quiet::default()).unwrap().skipped,
+        "another video of that name"
+    );
 }
 
 #[test]
@@ -368,7 +380,10 @@ fn a_folder_of_pictures_is_analyzed_by_name() {
     let tracks = dlc_h5::read_tracks(&h5, &Quiet::default()).unwrap().1;
     assert!(tracks.get(7, 0).is_none() && (0..12).filter(|f| tracks.get(*f, 0).is_some()).count() == 11);
     let names = std::fs::read_to_string(done["times"].as_str().unwrap()).unwrap();
-    assert!(names.starts_with("frame,picture,decoded\n0,img0.png,1\n1,img1.png,1\n2,img2.png,1\n"), "{names}");
+    assert!(
+        names.starts_with("frame,picture,decoded\n0,img0.png,1\n1,img1.png,1\n2,img2.png,1\n"),
+        "{names}"
+    );
     assert!(names.contains("\n7,img7.png,0\n") && names.contains("\n10,img10.png,1\n"));
     let (code, again) = json(&["analyze", model.to_str().unwrap(), folder.to_str().unwrap()]);
     assert!(code == 0 && again["videos"][0]["skipped"].as_bool().unwrap(), "{again}");
@@ -384,7 +399,9 @@ fn too_large_a_batch_is_halved() {
     let place = Place::new();
     let video = place.film("m1.mp4", 40, (640, 480));
     let small = place.at("small");
-    assert!(place.command(&video, &small, &["--batch", "2", "--precision", "fp32"]).status().unwrap().success());
+    assert!(
+        place.command(&video, &small, &["--batch", "2", "--precision", "fp32"]).status().unwrap().success()
+    );
     // Address space for some 40 of the 256 frames that are asked for at once.
     let limited = place.at("limited");
     let wish = place.command(&video, &limited, &["--batch", "256", "--precision", "fp32"]);

@@ -96,8 +96,7 @@ impl FromStr for Crop {
 
 /// `X1,X2,Y1,Y2`.
 fn window(text: &str) -> Option<Window> {
-    let numbers: Vec<usize> =
-        text.split(',').map(|n| n.trim().parse().ok()).collect::<Option<_>>()?;
+    let numbers: Vec<usize> = text.split(',').map(|n| n.trim().parse().ok()).collect::<Option<_>>()?;
     match numbers[..] {
         [x1, x2, y1, y2] if x1 < x2 && y1 < y2 => {
             Some(Window { x: x1, y: y1, width: x2 - x1, height: y2 - y1 })
@@ -228,10 +227,8 @@ fn request(args: &Args, project: Option<&Project>, video: &Path) -> Result<Reque
             })?)
         }
     };
-    let follow = args
-        .part
-        .dynamic_crop
-        .then(|| Follow { margin: args.part.crop_margin, ..Follow::default() });
+    let follow =
+        args.part.dynamic_crop.then(|| Follow { margin: args.part.crop_margin, ..Follow::default() });
     Ok(Request {
         out: args.out.clone(),
         batch: args.batch,

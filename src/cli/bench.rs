@@ -119,7 +119,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
 fn infer(args: &Infer, terminal: &Terminal) -> Result<Report> {
     let seconds = args.seconds.unwrap_or(if args.frames.is_some() { 600.0 } else { 20.0 });
     if !(0.1..=3600.0).contains(&seconds) {
-        return Err(Error::new(Kind::Usage, "that is no time to measure in").mend("give --seconds 0.1 to 3600"));
+        return Err(
+            Error::new(Kind::Usage, "that is no time to measure in").mend("give --seconds 0.1 to 3600")
+        );
     }
     let length = Length { seconds, frames: args.frames.unwrap_or(usize::MAX) };
     let engine = match (&args.net, &args.model) {
@@ -127,8 +129,14 @@ fn infer(args: &Infer, terminal: &Terminal) -> Result<Report> {
             let stride = (args.stride, args.stride.min(8));
             Engine::random(net, stride, args.points, &args.device, args.precision)?
         }
-        (None, Some(model)) => Engine::load(&folder(model, args.shuffle, terminal)?, &args.device, args.precision)?,
-        (None, None) => return Err(Error::new(Kind::Usage, "there is no network to measure").mend("give --net or --model")),
+        (None, Some(model)) => {
+            Engine::load(&folder(model, args.shuffle, terminal)?, &args.device, args.precision)?
+        }
+        (None, None) => {
+            return Err(
+                Error::new(Kind::Usage, "there is no network to measure").mend("give --net or --model")
+            );
+        }
     };
     let measured = match &args.video {
         None => infer::measure_synthetic(&engine, (args.width, args.height), args.batch, length, terminal)?,
@@ -175,7 +183,8 @@ fn table(m: &Measured) -> String {
         m.net, m.device, m.precision, m.width, m.height, m.batch, m.fps, m.frames
     );
     text += &format!("  {:<18}{:>8}{:>12}\n", "stage", "busy", "frames/s");
-    text += &row(if m.source == "video" { "decode" } else { "(counting)" }, s.decode_busy, m.stage_fps.decode);
+    text +=
+        &row(if m.source == "video" { "decode" } else { "(counting)" }, s.decode_busy, m.stage_fps.decode);
     text += &row(if m.source == "video" { "convert" } else { "copy" }, s.convert_busy, m.stage_fps.convert);
     text += &row("compute", s.compute_busy, m.stage_fps.compute);
     text += &row("take rows", s.write_busy, m.stage_fps.write);

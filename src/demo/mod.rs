@@ -166,7 +166,8 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
 
     let engine = Engine::load(&evaluated.snapshot, &wish.device, None)?;
     let tracks_folder = wish.folder.join("tracks");
-    let request = infer::Request { out: Some(tracks_folder.clone()), force: true, ..infer::Request::default() };
+    let request =
+        infer::Request { out: Some(tracks_folder.clone()), force: true, ..infer::Request::default() };
     let analyzed = infer::analyze(&engine, &day2, &request, watch)?;
     let tracks = infer::tracks_of(&day2, Some(&tracks_folder), &engine.card().scorer, watch)?;
 

@@ -128,7 +128,7 @@ pub fn analyze_seen(
         skipped: false,
         stages: None,
     };
-    let mut meta = Meta::new(engine, video, &input, &settings);
+    let meta = Meta::new(engine, video, &input, &settings);
     let note = path("_meta.yaml");
     let finished = |done: &Analysis| {
         let files = [Some(&done.h5), Some(&done.csv), Some(&done.times), done.candidates.as_ref()];
@@ -151,7 +151,10 @@ pub fn analyze_seen(
     }
     let unfinished = path("_unfinished");
     let name = video.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    watch.begin(&format!("analyze {name}"), Some(settings.frames.iter().rev().copied().reduce(|b, a| b - a).unwrap_or(0) as u64));
+    watch.begin(
+        &format!("analyze {name}"),
+        Some(settings.frames.iter().rev().copied().reduce(|b, a| b - a).unwrap_or(0) as u64),
+    );
     let result = (|| {
         let look = Look { resize: settings.resize, candidates: settings.candidates };
         let batch = match request.batch.or_else(|| begun_with_batch(&unfinished).filter(|_| !request.force)) {
@@ -212,6 +215,7 @@ pub fn analyze_seen(
         }
         done.stages = Some(clock.stages());
         done.missing = store.missing().len();
+        let mut meta = Meta::new(engine, video, &input, &settings);
         meta.missing = done.missing;
         finish(store, &plan, &input, &done, &meta, &note)?;
         #[allow(clippy::cast_precision_loss)]
@@ -262,11 +266,17 @@ fn settings(request: &Request, input: &Input) -> Result<Settings> {
     }
     let resize = request.resize.unwrap_or(1.0);
     if !(0.05..=4.0).contains(&resize) {
-        return usage(format!("a resize by {resize} is not possible"), "give --resize a number from 0.05 to 4");
+        return usage(
+            format!("a resize by {resize} is not possible"),
+            "give --resize a number from 0.05 to 4",
+        );
     }
     let candidates = request.candidates.unwrap_or(1);
     if !(1..=64).contains(&candidates) {
-        return usage(format!("{candidates} candidates are not possible"), "give --top-k a number from 1 to 64");
+        return usage(
+            format!("{candidates} candidates are not possible"),
+            "give --top-k a number from 1 to 64",
+        );
     }
     Ok(Settings {
         frames: [frames.start, frames.end],
@@ -302,38 +312,7 @@ fn finish(
     let folder = store.final_folder()?;
     let out = files::folder_of(note);
     let new = |path: &Path| folder.join(path.file_name().unwrap_or_default());
-    let Meta { scorer, .. } = meta;
-    let skeleton = meta.skeleton.clone();
-    let frames = input.frames();
-    let k = plan.settings.candidates;
-    let write = || -> Result<()> {
-        let mut csv = TracksCsv::create(&new(&done.csv), scorer, &skeleton)?;
-        let mut h5 = TracksH5::create(&new(&done.h5), scorer, &skeleton, frames)?;
-        let mut more = match &done.candidates {
-            Some(path) => Some(CandidatesH5::create(&new(path), scorer, &skeleton, frames, k)?),
-            None => None,
-        };
-        let mut best = Vec::new();
-        let mut give = |rows: &[f32]| -> Result<()> {
-            best.clear();
-            best.extend(rows.chunks_exact(3 * k).flat_map(|point| &point[..3]));
-            csv.rows(&best)?;
-            h5.rows(&best)?;
-            more.as_mut().map_or(Ok(()), |c| c.rows(rows))
-        };
-        let nothing = vec![f32::NAN; plan.row_length()];
-        (0..plan.first).try_for_each(|_| give(&nothing))?;
-        store.read_back(&mut give)?;
-        (plan.end..frames).try_for_each(|_| give(&nothing))?;
-        csv.finish()?;
-        h5.finish()?;
-        if let Some(more) = more {
-            more.finish()?;
-        }
-        write_times(&new(&done.times), input, plan, store.missing())?;
-        files::write_whole(&new(note), meta.text()?.as_bytes())
-    };
-    write().map_err(|e| e.relocated(&folder, &out))?;
+    write_all(&mut store, plan, input, done, (meta, note), &new).map_err(|e| e.relocated(&folder, &out))?;
     // The old note must not vouch for new tracks, should we be stopped in between; the new one comes last.
     if note.exists() {
         std::fs::remove_file(note).map_err(|e| Error::io("replace the note", note, e))?;
@@ -343,6 +322,44 @@ fn finish(
     files::take_places(moves.iter().map(|(from, to)| (from.as_path(), *to)))?;
     files::sync_folder(&out)?;
     store.remove()
+}
+
+/// Writes the final files into the places that `new` gives.
+fn write_all(
+    store: &mut Store,
+    plan: &Plan,
+    input: &Input,
+    done: &Analysis,
+    (meta, note): (&Meta, &Path),
+    new: &dyn Fn(&Path) -> PathBuf,
+) -> Result<()> {
+    let (scorer, skeleton) = (&meta.scorer, &meta.skeleton);
+    let (frames, k) = (input.frames(), plan.settings.candidates);
+    let mut csv = TracksCsv::create(&new(&done.csv), scorer, skeleton)?;
+    let mut h5 = TracksH5::create(&new(&done.h5), scorer, skeleton, frames)?;
+    let mut more = match &done.candidates {
+        Some(path) => Some(CandidatesH5::create(&new(path), scorer, skeleton, frames, k)?),
+        None => None,
+    };
+    let mut best = Vec::new();
+    let mut give = |rows: &[f32]| -> Result<()> {
+        best.clear();
+        best.extend(rows.chunks_exact(3 * k).flat_map(|point| &point[..3]));
+        csv.rows(&best)?;
+        h5.rows(&best)?;
+        more.as_mut().map_or(Ok(()), |c| c.rows(rows))
+    };
+    let nothing = vec![f32::NAN; plan.row_length()];
+    (0..plan.first).try_for_each(|_| give(&nothing))?;
+    store.read_back(&mut give)?;
+    (plan.end..frames).try_for_each(|_| give(&nothing))?;
+    csv.finish()?;
+    h5.finish()?;
+    if let Some(more) = more {
+        more.finish()?;
+    }
+    write_times(&new(&done.times), input, plan, store.missing())?;
+    files::write_whole(&new(note), meta.text()?.as_bytes())
 }
 
 fn write_times(path: &Path, input: &Input, plan: &Plan, missing: &[(usize, String)]) -> Result<()> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) enum Input {
     Video(Arc<Index>),
-    Pictures { folder: PathBuf, paths: Arc<Vec<PathBuf>>, size: (usize, usize), fingerprint: String },
+    Pictures { paths: Arc<Vec<PathBuf>>, size: (usize, usize), fingerprint: String },
 }
 
 impl Input {
@@ -85,11 +85,13 @@ fn pictures(folder: &Path) -> Result<Input> {
     let Some(first) = paths.first() else {
         return Err(Error::new(Kind::NotFound, "there are neither videos nor pictures in this folder")
             .at(folder.display())
-            .mend("give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)"));
+            .mend(
+                "give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)",
+            ));
     };
-    let (w, h) = image::image_dimensions(first)
-        .map(|(w, h)| (w as usize, h as usize))
-        .map_err(|e| Error::new(Kind::Format, format!("the picture cannot be read: {e}")).at(first.display()))?;
+    let (w, h) = image::image_dimensions(first).map(|(w, h)| (w as usize, h as usize)).map_err(|e| {
+        Error::new(Kind::Format, format!("the picture cannot be read: {e}")).at(first.display())
+    })?;
     let mut sha = Sha256::new();
     for path in &paths {
         let facts = path.metadata().map_err(|e| Error::io("read the picture", path, e))?;
@@ -99,12 +101,7 @@ fn pictures(folder: &Path) -> Result<Input> {
         sha.update(facts.len().to_le_bytes());
         sha.update(when.map_or(0, |t| t.as_nanos()).to_le_bytes());
     }
-    Ok(Input::Pictures {
-        folder: folder.to_owned(),
-        paths: Arc::new(paths),
-        size: (w, h),
-        fingerprint: hex(&sha.finalize()),
-    })
+    Ok(Input::Pictures { paths: Arc::new(paths), size: (w, h), fingerprint: hex(&sha.finalize()) })
 }
 
 /// Whether a folder holds pictures that could be analyzed.
@@ -191,7 +188,7 @@ impl Paint<Raw> for VideoPaint {
     }
 
     fn write(&mut self, raw: &Raw, rgb: &mut [u8]) -> std::result::Result<(), String> {
-        self.converter.into(raw, &self.index, rgb)
+        self.converter.convert(raw, &self.index, rgb)
     }
 }
 

@@ -24,9 +24,9 @@ mod stages;
 pub use bench::{Decoding, decoding, measure_video};
 pub use bench::{Length, Measured, StageFps, measure_synthetic};
 pub use engine::Engine;
+pub use follow::Follow;
 #[cfg(feature = "video")]
 pub use input::holds_pictures;
-pub use follow::Follow;
 pub use source::{Given, Paint, Source, Synthetic};
 pub use stages::{Limit, Seen, Stages};
 

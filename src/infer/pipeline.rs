@@ -110,7 +110,8 @@ pub(super) fn run<S: Source>(
             }
             Ok(())
         });
-        let mut compute = Compute { engine, job, clock, watch, tell, most: job.batch, named: 0, rows: give_rows };
+        let mut compute =
+            Compute { engine, job, clock, watch, tell, most: job.batch, named: 0, rows: give_rows };
         let computed = compute.all(&take_batch, &give_back);
         // Lets the others end when we stop early.
         drop((take_batch, give_back, compute));
@@ -244,7 +245,9 @@ impl Compute<'_> {
                 }
                 let crop = self.job.crop;
                 let values = self.clock.work(Stage::Compute, || {
-                    follower.look(&batch.frames, crop, &mut |which, windows| self.peaks(&batch.frames, which, windows))
+                    follower.look(&batch.frames, crop, &mut |which, windows| {
+                        self.peaks(&batch.frames, which, windows)
+                    })
                 })?;
                 if !self.finish(batch, &values, give_back) {
                     return Ok(());
@@ -253,7 +256,8 @@ impl Compute<'_> {
             }
             let windows: Vec<Window> = self.job.crop.into_iter().cycle().take(batch.frames.len()).collect();
             let clock = self.clock;
-            let begun = clock.work(Stage::Compute, || self.begin(&batch.frames, 0..batch.frames.len(), &windows))?;
+            let begun =
+                clock.work(Stage::Compute, || self.begin(&batch.frames, 0..batch.frames.len(), &windows))?;
             let last = waiting.replace((batch, begun));
             let done = if ahead { last } else { waiting.take() };
             if let Some((batch, begun)) = done
@@ -288,7 +292,10 @@ impl Compute<'_> {
     fn finish(&mut self, batch: Batch, values: &[f32], give_back: &std::sync::mpsc::Sender<Frames>) -> bool {
         let Batch { first, count, frames, numbers, missing } = batch;
         for (frame, reason) in missing.iter().take(NAMED.saturating_sub(self.named)) {
-            self.watch.warn(&format!("{}: frame {frame} cannot be decoded ({reason}); its row is empty", self.job.name));
+            self.watch.warn(&format!(
+                "{}: frame {frame} cannot be decoded ({reason}); its row is empty",
+                self.job.name
+            ));
             self.named += 1;
         }
         let length = self.engine.card().skeleton().points() * self.job.look.candidates * 3;

@@ -55,7 +55,14 @@ impl Plan {
     /// What the pipeline is told; `name` is for messages.
     pub fn job(&self, name: &str) -> Job {
         let Settings { crop, resize, follow, candidates, .. } = self.settings;
-        Job { name: name.to_owned(), look: Look { resize, candidates }, crop, follow, batch: self.batch, chunk: self.chunk }
+        Job {
+            name: name.to_owned(),
+            look: Look { resize, candidates },
+            crop,
+            follow,
+            batch: self.batch,
+            chunk: self.chunk,
+        }
     }
 
     /// Why results begun by `old` cannot be gone on with.

@@ -72,7 +72,8 @@ impl Meta {
 
     /// Whether these results are what an analysis with the facts of `now` would give.
     pub fn vouches_for(&self, now: &Self) -> bool {
-        let whole = Settings { frames: [0, now.frames], crop: None, resize: 1.0, follow: None, candidates: 1 };
+        let whole =
+            Settings { frames: [0, now.frames], crop: None, resize: 1.0, follow: None, candidates: 1 };
         let video = match (&self.fingerprint, &now.fingerprint) {
             (Some(old), Some(new)) => old == new,
             _ => self.video_bytes == now.video_bytes,
@@ -185,7 +186,11 @@ pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
     for tracks in &paths {
         let base = stem(tracks);
         let ends = tracks.extension().is_some_and(|e| e == "h5" || e == "csv");
-        if !ends || base.ends_with("_times") || base.ends_with("_candidates") || found.iter().any(|f| stem(&f.tracks) == base) {
+        if !ends
+            || base.ends_with("_times")
+            || base.ends_with("_candidates")
+            || found.iter().any(|f| stem(&f.tracks) == base)
+        {
             continue;
         }
         let of = here.iter().filter(|v| base.starts_with(&stem(v))).max_by_key(|v| stem(v).len());

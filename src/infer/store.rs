@@ -102,8 +102,13 @@ impl Store {
         let path = folder.join(ROWS);
         let failed = |e| Error::io("write the unfinished results", &path, e);
         let next = plan.first + done.iter().map(|c| c.frames).sum::<usize>();
-        let mut rows =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+        let mut rows = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(failed)?;
         // What no line names was never finished.
         rows.set_len(((next - plan.first) * row * 4) as u64).map_err(failed)?;
         rows.seek(SeekFrom::End(0)).map_err(failed)?;
@@ -157,8 +162,12 @@ impl Store {
             return Err(Error::io("write the unfinished results", &path, e));
         }
         let missing = std::mem::take(&mut self.open_missing);
-        let chunk =
-            Chunk { first: self.next, frames, sha256: hex(&Sha256::digest(&bytes)), missing: missing.clone() };
+        let chunk = Chunk {
+            first: self.next,
+            frames,
+            sha256: hex(&Sha256::digest(&bytes)),
+            missing: missing.clone(),
+        };
         let path = self.folder.join(MANIFEST);
         let failed = |e| Error::io("write the manifest of unfinished results", &path, e);
         let line = sealed::seal(&Line { schema: SCHEMA, plan: None, chunk: Some(chunk) }).map_err(failed)?;

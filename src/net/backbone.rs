@@ -98,7 +98,9 @@ impl Backbone {
         let mut maps = Vec::with_capacity(4);
         for (i, s) in self.stages.iter().enumerate() {
             let mode = mode.of_stage(i);
-            x = stage(&x.f_to_kind(mode.compute)?, mode, i < mode.frozen_stages, |x, mode| s.forward(x, mode))?;
+            x = stage(&x.f_to_kind(mode.compute)?, mode, i < mode.frozen_stages, |x, mode| {
+                s.forward(x, mode)
+            })?;
             if s.tap {
                 maps.push((s.stride, x.shallow_clone()));
             }

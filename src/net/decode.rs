@@ -125,12 +125,7 @@ pub fn decode(maps: &Heatmaps, locref_std: f64, score: Score) -> Result<Peaks> {
 ///
 /// # Errors
 /// As [`decode`]; [`crate::Kind::Usage`] for 0 candidates.
-pub fn decode_ahead(
-    maps: &Heatmaps,
-    locref_std: f64,
-    score: Score,
-    candidates: usize,
-) -> Result<PeaksAhead> {
+pub fn decode_ahead(maps: &Heatmaps, locref_std: f64, score: Score, candidates: usize) -> Result<PeaksAhead> {
     no_grad(|| {
         let (n, k, h, w) = maps.logits.size4()?;
         if maps.offsets.size() != [n, 2 * k, h, w] {
@@ -162,7 +157,8 @@ pub fn decode_ahead(
             around.iter().flat_map(|&dy| around.iter().map(move |&dx| of(dx, dy))).collect()
         };
         let device = logits.device();
-        let to = |steps: Vec<i64>| -> Result<Tensor> { Ok(Tensor::f_from_slice(&steps)?.f_to_device(device)?) };
+        let to =
+            |steps: Vec<i64>| -> Result<Tensor> { Ok(Tensor::f_from_slice(&steps)?.f_to_device(device)?) };
         let columns = column.f_unsqueeze(3)?.f_add(&to(steps(|dx, _| dx))?)?;
         let rows = row.f_unsqueeze(3)?.f_add(&to(steps(|_, dy| dy))?)?;
         let s = to_i64(around.len() * around.len());
@@ -279,7 +275,7 @@ mod tests {
 
     #[test]
     fn candidates_are_the_local_maxima() {
-        let mut m = maps();
+        let m = maps();
         // A second and a third peak of image 0, point 0; its first neighbour is no peak although it is high.
         let _ = m.logits.get(0).get(0).get(1).get(1).fill_(2.9);
         let _ = m.logits.get(0).get(0).get(2).get(0).fill_(1.0);

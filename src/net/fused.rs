@@ -187,7 +187,7 @@ mod tests {
                 let fused = packed.conv_add(module, &other.copy(), &x, g, true).unwrap();
                 assert!(close(&fused, &sum.relu()));
                 let to = other.copy();
-                packed.conv_add(module, &to, &x, g, false).unwrap();
+                let _ = packed.conv_add(module, &to, &x, g, false).unwrap();
                 assert!(close(&to, &sum), "the result is written over the tensor given");
             }
         }

@@ -28,7 +28,14 @@ impl Mode {
     /// Inference or validation in `compute`.
     #[must_use]
     pub fn eval(compute: Kind) -> Self {
-        Self { train: false, compute, frozen_bn: false, frozen_stages: 0, depthwise_f32: false, exact_stages: 0 }
+        Self {
+            train: false,
+            compute,
+            frozen_bn: false,
+            frozen_stages: 0,
+            depthwise_f32: false,
+            exact_stages: 0,
+        }
     }
 
     /// Training in `compute`, all stages, with batch statistics.
@@ -218,8 +225,7 @@ impl Conv {
         let weight = weight.f_to_kind(kind)?;
         let bias = bias.map(|b| b.f_to_kind(kind)).transpose()?;
         let (x, g) = self.ready(x, kind)?;
-        let y =
-            x.f_conv2d(&weight, bias.as_ref(), [g.stride; 2], g.padding, [g.dilation; 2], g.groups)?;
+        let y = x.f_conv2d(&weight, bias.as_ref(), [g.stride; 2], g.padding, [g.dilation; 2], g.groups)?;
         Ok(y.f_to_kind(mode.compute)?)
     }
 

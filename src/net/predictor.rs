@@ -121,9 +121,8 @@ impl Predictor {
             }
             let maps = self.net.forward(&image)?;
             let peaks = decode_ahead(&maps, LOCREF_STD, self.net.spec().head.score, look.candidates)?;
-            let shifts = (0..count)
-                .map(|i| windows.get(i).map_or([0.0; 2], |w| [w.x as f64, w.y as f64]))
-                .collect();
+            let shifts =
+                (0..count).map(|i| windows.get(i).map_or([0.0; 2], |w| [w.x as f64, w.y as f64])).collect();
             Ok(Ahead { peaks, scale, shifts })
         })
     }
@@ -192,9 +191,7 @@ fn parts(frames: &Frames, which: Range<usize>, windows: &[Window]) -> Result<Ten
         return Err(Error::new(ErrorKind::Usage, "the windows do not fit the frames"));
     }
     let cut = |of: &Tensor, w: &Window| -> Result<Tensor> {
-        Ok(of
-            .f_narrow(1, to_i64(w.y), to_i64(w.height))?
-            .f_narrow(2, to_i64(w.x), to_i64(w.width))?)
+        Ok(of.f_narrow(1, to_i64(w.y), to_i64(w.height))?.f_narrow(2, to_i64(w.x), to_i64(w.width))?)
     };
     if windows.iter().all(|w| w == first) {
         return cut(&all, first);

@@ -10,12 +10,12 @@
 //! Lines are written before the edits they belong to, and not synced. So after a crash the last of them may be of edits
 //! that never came to be; [`History::open`] knows them by the labels, and passes over them.
 
-use super::marks::{Mark, Marks, Named};
 use super::Project;
-use crate::sealed;
+use super::marks::{Mark, Marks, Named};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::pose::{FrameKey, Keypoint};
+use crate::sealed;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -5,9 +5,9 @@
 //! "at":[10.5,20.25],"check":"0123456789abcdef"}`: `at` is null for a removed label, `"edit":"hide"` (without `at`) says
 //! that the body part cannot be seen, `seq` counts from 1, and `check` is that of [`super::sealed`].
 
-use crate::sealed::{self, keep_copy};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::sealed::{self, keep_copy};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

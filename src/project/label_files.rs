@@ -2,10 +2,10 @@
 
 use super::Project;
 use super::marks::{HiddenFile, Mark, Marks, Rows};
-use crate::sealed::keep_copy;
 use crate::error::{Error, Kind, Result};
 use crate::formats::dlc_labels_csv;
 use crate::pose::{FrameKey, LabeledFrame, Labels, PointName, Skeleton};
+use crate::sealed::keep_copy;
 use crate::watch::Watch;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

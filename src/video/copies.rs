@@ -4,7 +4,7 @@
 //! lies in the user's cache folder, in parts of at most [`PART`] frames that are used as soon as each is there. The
 //! folder is bounded; the copies used longest ago go first.
 
-use super::convert::Converter;
+use super::convert::{Raw, RgbConverter};
 use super::index::Index;
 use super::reader::Reader;
 use super::start;
@@ -61,12 +61,9 @@ impl Copies {
     /// Whether jumps in this video are so long that a copy helps.
     #[allow(clippy::cast_precision_loss)]
     pub fn help(index: &Index) -> bool {
-        let ends = index.keys.iter().skip(1).chain([&0]).zip(&index.keys);
-        let packets = index.packets.len();
-        let longest = ends
-            .map(|(end, start)| if *end > *start { *end as usize } else { packets } - *start as usize)
-            .max()
-            .unwrap_or(packets);
+        let (packets, keys) = (&index.packets, index.packets.keys());
+        let end = |k: usize| if k < keys { packets.key(k) as usize } else { packets.len() };
+        let longest = (0..keys).map(|k| end(k + 1) - end(k)).max().unwrap_or(packets.len());
         let megapixels = (index.width() * index.height()) as f64 / 1e6;
         longest as f64 * megapixels > BEARABLE
     }
@@ -117,7 +114,7 @@ impl Copies {
                 return Err(Error::cancelled());
             }
             let packet = match reader.raw_while(n, wanted)? {
-                Ok(frame) => {
+                Ok(Raw(frame)) => {
                     if encoder.is_none() {
                         encoder = Some(Encoder::new(&frame)?);
                     }
@@ -212,7 +209,7 @@ fn identity(index: &Index) -> Result<String> {
 fn parts(index: &Index) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = 0;
-    for (n, frame) in index.frames().iter().enumerate().skip(1) {
+    for (n, frame) in index.iter_frames().enumerate().skip(1) {
         if n - start >= PART || (frame.key && n - start >= SHORT) {
             parts.push(start..n);
             start = n;
@@ -233,7 +230,7 @@ struct Encoder {
     format: Pixel,
     scaler: Option<(Pixel, scaling::Context)>,
     /// For formats that are not planes of brightness and colour.
-    converter: Converter,
+    converter: RgbConverter,
 }
 
 impl Encoder {
@@ -274,7 +271,7 @@ impl Encoder {
             context.set_flags(ff::codec::Flags::QSCALE);
         }
         let open = context.open_with(settings).map_err(failed)?;
-        Ok(Self { codec, open, format, scaler: None, converter: Converter::new() })
+        Ok(Self { codec, open, format, scaler: None, converter: RgbConverter::new() })
     }
 
     /// One picture as one packet; empty when it is of another size than the first.
@@ -301,7 +298,7 @@ impl Encoder {
         }
         let (w, h) = (frame.width() as usize, frame.height() as usize);
         let mut picture = Picture::new(w, h);
-        self.converter.convert(&frame, 0, &mut picture)?;
+        self.converter.upright(&frame, 0, picture.rgb_mut())?;
         let mut rgb = ff::frame::Video::new(Pixel::RGB24, frame.width(), frame.height());
         let stride = rgb.stride(0);
         for (to, row) in rgb.data_mut(0).chunks_mut(stride).zip(picture.rgb().chunks_exact(w * 3)) {
@@ -371,12 +368,12 @@ pub(super) struct CopyReader {
     copies: Arc<Copies>,
     open: Option<(usize, Table)>,
     decoder: Option<(usize, ff::decoder::Video)>,
-    converter: Converter,
+    converter: RgbConverter,
 }
 
 impl CopyReader {
     pub fn new(copies: Arc<Copies>) -> Self {
-        Self { copies, open: None, decoder: None, converter: Converter::new() }
+        Self { copies, open: None, decoder: None, converter: RgbConverter::new() }
     }
 
     /// Fills `picture` with the copy of frame `n`; false when there is none that can be used.
@@ -411,13 +408,10 @@ impl CopyReader {
         let (_, decoder) = self.decoder.as_mut()?;
         let frame = alone(decoder, &packet)?;
         let index = &self.copies.index;
-        let upright = index.rotation().is_multiple_of(180);
-        let (w, h) = (frame.width() as usize, frame.height() as usize);
-        let size = if upright { (w, h) } else { (h, w) };
-        if size != (index.width(), index.height()) {
-            return None;
+        if (picture.width(), picture.height()) != (index.width(), index.height()) {
+            *picture = Picture::new(index.width(), index.height());
         }
-        self.converter.convert(&frame, index.rotation(), picture).ok()
+        self.converter.convert(&Raw(frame), index, picture.rgb_mut()).ok()
     }
 }
 

@@ -27,16 +27,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod column;
 mod convert;
 mod copies;
+mod decoder;
+mod ends;
 mod index;
+mod order;
+mod packets;
 mod reader;
 mod server;
 mod source;
 mod writer;
 
+pub use convert::{Raw, RgbConverter};
+pub use decoder::{Hardware, ReaderOptions};
 pub use index::{Frame, Index};
-pub use reader::{Decoded, Reader, Step};
+pub use reader::{Decoded, RawStep, Reader, Step};
 pub use server::{Copy, FrameServer, ServerOptions, Shot, State};
 pub use source::Glance;
 pub use writer::{Codec, Options, Pixels, Writer, Written};
@@ -66,7 +73,7 @@ fn text(name: *const std::ffi::c_char) -> String {
 
 /// What this machine's FFmpeg offers, as (what, answer) lines for `limn doctor`.
 #[must_use]
-#[allow(unsafe_code)] // version and the list of hardware kinds are not wrapped
+#[allow(unsafe_code)] // the version is not wrapped
 pub fn facts() -> Vec<(String, String)> {
     start();
     let dotted = |v: u32| format!("{}.{}.{}", v >> 16, (v >> 8) & 0xff, v & 0xff);
@@ -89,19 +96,7 @@ pub fn facts() -> Vec<(String, String)> {
     .into_iter()
     .filter_map(|(name, id)| ff::decoder::find(id).map(|_| name))
     .collect();
-    let mut hardware = Vec::new();
-    let none = ff::ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_NONE;
-    let mut kind = none;
-    loop {
-        // SAFETY: walks a static table; the names are static.
-        unsafe {
-            kind = ff::ffi::av_hwdevice_iterate_types(kind);
-            if kind == none {
-                break;
-            }
-            hardware.push(text(ff::ffi::av_hwdevice_get_type_name(kind)));
-        }
-    }
+    let hardware = decoder::hardware_names();
     let hardware = if hardware.is_empty() { "none".to_owned() } else { hardware.join(", ") };
     [
         ("FFmpeg", version),
@@ -109,7 +104,7 @@ pub fn facts() -> Vec<(String, String)> {
         ("libavformat", dotted(ff::format::version())),
         ("H.264 encoder", encoder),
         ("video decoders", decoders.join(", ")),
-        ("hardware decoding compiled into FFmpeg (limn decodes on the CPU)", hardware),
+        ("hardware decoding compiled into FFmpeg", hardware),
     ]
     .into_iter()
     .map(|(what, answer)| (what.to_owned(), answer))

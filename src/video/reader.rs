@@ -1,22 +1,22 @@
 //! Any frame of a video by its number, and all of them in order.
 
-use super::convert::Converter;
-use super::index::{HIDDEN, Index};
-use super::source::{NO_TIME, Source, broke_off};
+use super::convert::{Raw, RgbConverter};
+use super::decoder::{Decoder, ReaderOptions};
+use super::index::Index;
+use super::packets::{Feed, HIDDEN, changed};
 use crate::error::{Error, Kind, Result};
 use crate::picture::Picture;
 use crate::watch::Watch;
 use ffmpeg_next as ff;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 /// A frame counts as missing once so many later ones have come: no codec holds one back longer.
 const HELD_BACK: usize = 16;
-/// How many packets may go by after a seek before one is known (transport streams land in mid-frame).
-const LANDING: usize = 64;
-/// Up to so many packets, reading on is cheaper than seeking.
-const SHORT_WAY: u32 = 64;
+
+/// How many packets a device gets to show its first picture.
+const TRIED: usize = 48;
 
 /// What became of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,23 +36,30 @@ pub struct Step {
     pub missing: Option<String>,
 }
 
+/// One step of [`Reader::next_raw`].
+#[derive(Debug)]
+pub struct RawStep {
+    /// The frame's number.
+    pub frame: usize,
+    /// What the decoder gave, for [`RgbConverter`]; or why the frame is missing.
+    pub picture: std::result::Result<Raw, String>,
+}
+
 /// Reads frames of one video. It can be sent to another thread.
 pub struct Reader {
     index: Arc<Index>,
-    source: Source,
-    decoder: ff::decoder::Video,
-    converter: Converter,
+    feed: Feed,
+    decoder: Decoder,
+    /// A device failed, and the CPU begins anew.
+    fell_back: bool,
+    converter: RgbConverter,
     /// The frame that `next` gives.
     next: usize,
     /// Decoded frames that wait for their turn.
     ready: BTreeMap<usize, ff::frame::Video>,
-    /// The number of the packet that comes from the source next.
-    at: u32,
-    /// A packet read already while seeking.
-    waiting: Option<ff::Packet>,
-    /// Where decoding began: a place in `index.keys`, or the file's start.
+    /// Where decoding began: the place of a keyframe, or the file's start.
     began: Option<usize>,
-    /// Places in `index.keys` that turned out not to be keyframes.
+    /// Places of keyframes that turned out not to be keyframes.
     false_keys: HashSet<usize>,
     /// The decoder has given everything up to the file's end.
     drained: bool,
@@ -62,9 +69,6 @@ pub struct Reader {
     trouble: Option<String>,
     /// Pictures that no other leans on need not be decoded on the way to a later one.
     skips: bool,
-    /// Packets by their place in the file, built at the first seek.
-    places: Option<HashMap<(i64, u32), u32>>,
-    seekable: bool,
 }
 
 impl Reader {
@@ -81,32 +85,45 @@ impl Reader {
     /// # Errors
     /// When the file is gone or is no longer the one that was indexed, or when there is no decoder for it.
     pub fn with_index(index: impl Into<Arc<Index>>) -> Result<Self> {
+        Self::with_options(index, &ReaderOptions::default())
+    }
+
+    /// Like [`Reader::with_index`], with more to choose.
+    ///
+    /// # Errors
+    /// As [`Reader::with_index`], and [`Kind::Device`] when the device named cannot be had.
+    pub fn with_options(index: impl Into<Arc<Index>>, options: &ReaderOptions) -> Result<Self> {
+        crate::watch::may_wait("opening a video");
         let index = index.into();
         let path = index.path();
-        let source = Source::open(path)?;
         if std::fs::metadata(path).map_err(|e| Error::io("open the video", path, e))?.len() != index.bytes() {
             return Err(changed(path));
         }
-        let decoder = source.decoder(0)?;
-        let skips = source.marks_unreferenced();
+        let feed = Feed::open(path, &index.packets)?;
+        let decoder =
+            index.coding.decoder(options, path, &mut |d| try_out(d, &index).map_err(|e| e.to_string()))?;
+        let skips = index.coding.marks_unreferenced();
         Ok(Self {
             index,
-            source,
+            feed,
             skips,
             decoder,
-            converter: Converter::new(),
+            fell_back: false,
+            converter: RgbConverter::new(),
             next: 0,
             ready: BTreeMap::new(),
-            at: 0,
-            waiting: None,
             began: None,
             false_keys: HashSet::new(),
             drained: false,
             behind: false,
             trouble: None,
-            places: None,
-            seekable: true,
         })
+    }
+
+    /// What really decodes, in words: `software, 2 threads`, or the kind of device, such as `cuda`.
+    #[must_use]
+    pub fn decoder(&self) -> String {
+        self.decoder.words()
     }
 
     /// The video's index.
@@ -155,37 +172,42 @@ impl Reader {
         picture: &mut Picture,
         wanted: &dyn Fn() -> bool,
     ) -> Result<Option<String>> {
-        Ok(match self.raw_while(n, wanted)? {
-            Ok(frame) => self.convert(&frame, picture),
-            Err(reason) => Some(reason),
-        })
+        let raw = match self.raw_while(n, wanted)? {
+            Ok(raw) => raw,
+            Err(reason) => return Ok(Some(reason)),
+        };
+        if (picture.width(), picture.height()) != (self.index.width(), self.index.height()) {
+            *picture = Picture::new(self.index.width(), self.index.height());
+        }
+        Ok(self.converter.convert(&raw, &self.index, picture.rgb_mut()).err())
     }
 
-    /// Frame `n` as the decoder gives it, neither upright nor RGB, or why it is missing.
+    /// Frame `n` as the decoder gives it, or why it is missing.
     pub(super) fn raw_while(
         &mut self,
         n: usize,
         wanted: &dyn Fn() -> bool,
-    ) -> Result<std::result::Result<ff::frame::Video, String>> {
+    ) -> Result<std::result::Result<Raw, String>> {
         self.seek(n)?;
         let frame = self.fetch(n, wanted)?;
         self.next = n + 1;
-        Ok(frame)
+        Ok(frame.map(Raw))
     }
 
     /// How many packets have to be read to come to frame `n` from where the reader stands.
     pub(super) fn way(&self, n: usize) -> usize {
-        let Some(packet) = self.index.frames().get(n).map(|f| f.packet) else { return 0 };
-        let start = self.start_for(n, packet).map_or(0, |k| self.index.keys[k]);
-        let from = if self.behind || n < self.next || start > self.at { start } else { self.at };
+        let Some(packet) = self.index.packet(n) else { return 0 };
+        let start = self.start_for(n, packet).map_or(0, |k| self.index.packets.key(k));
+        let at = self.feed.at();
+        let from = if self.behind || n < self.next || start > at { start } else { at };
         packet.saturating_sub(from) as usize
     }
 
     /// The keyframe that decoding of frame `n` has to begin at.
     pub(super) fn keyframe_of(&self, n: usize) -> usize {
-        let packet = self.index.frames().get(n).map_or(0, |f| f.packet);
-        let key = self.start_for(n, packet).map_or(0, |k| self.index.keys[k]);
-        self.index.packets.get(key as usize).map_or(0, |p| p.frame as usize).min(n)
+        let packet = self.index.packet(n).unwrap_or(0);
+        let key = self.start_for(n, packet).map_or(0, |k| self.index.packets.key(k));
+        (self.index.packets.frame_of(key) as usize).min(n)
     }
 
     /// Lets [`Reader::next`] go on at frame `n`; nothing is decoded yet. `n` may be the number of frames: the end.
@@ -230,6 +252,21 @@ impl Reader {
         Ok(Some(Step { frame: n, missing }))
     }
 
+    /// The next frame as the decoder gives it, with its number, `None` after the last: the same frames in the same
+    /// order as [`Reader::next_into`] gives, for an [`RgbConverter`] on another thread. [`Reader::seek`] chooses where
+    /// to begin.
+    ///
+    /// # Errors
+    /// As [`Reader::frame`].
+    pub fn next_raw(&mut self) -> Result<Option<RawStep>> {
+        let frame = self.next;
+        if frame >= self.index.len() {
+            return Ok(None);
+        }
+        let picture = self.raw_while(frame, &|| true)?;
+        Ok(Some(RawStep { frame, picture }))
+    }
+
     fn outside(&self, n: usize) -> Error {
         let len = self.index.len();
         Error::new(
@@ -240,22 +277,6 @@ impl Reader {
         .mend(format!("ask for a frame from 0 to {}", len - 1))
     }
 
-    fn convert(&mut self, frame: &ff::frame::Video, picture: &mut Picture) -> Option<String> {
-        let (w, h) = (frame.width() as usize, frame.height() as usize);
-        let size = if self.index.rotation().is_multiple_of(180) { (w, h) } else { (h, w) };
-        let wanted = (self.index.width(), self.index.height());
-        if size != wanted {
-            return Some(format!(
-                "the picture is {} x {} here, not {} x {} as at the start",
-                size.0, size.1, wanted.0, wanted.1
-            ));
-        }
-        match self.converter.convert(frame, self.index.rotation(), picture) {
-            Ok(()) => None,
-            Err(e) => Some(format!("its colours cannot be converted: {e}")),
-        }
-    }
-
     /// Frame `n` as decoded, or why it is missing.
     fn fetch(
         &mut self,
@@ -263,11 +284,10 @@ impl Reader {
         wanted: &dyn Fn() -> bool,
     ) -> Result<std::result::Result<ff::frame::Video, String>> {
         crate::watch::may_wait("decoding a frame");
-        let Some(entry) = self.index.frames().get(n) else { return Err(self.outside(n)) };
-        let packet = entry.packet;
+        let Some(packet) = self.index.packet(n) else { return Err(self.outside(n)) };
         let start = self.start_for(n, packet);
-        let start_packet = start.map_or(0, |k| self.index.keys[k]);
-        if self.behind || start_packet > self.at {
+        let start_packet = start.map_or(0, |k| self.index.packets.key(k));
+        if self.behind || start_packet > self.feed.at() {
             self.go_to(start)?;
         }
         loop {
@@ -275,6 +295,12 @@ impl Reader {
                 Ok(frame) => return Ok(Ok(frame)),
                 Err(reason) => reason,
             };
+            if std::mem::take(&mut self.fell_back) {
+                // The new decoder has to see the file's first packet too.
+                self.feed.go_to(&self.index.packets, None)?;
+                self.go_to(start)?;
+                continue;
+            }
             if let Some(k) = self.began.filter(|k| self.false_keys.contains(k)) {
                 self.go_to((0..k).rev().find(|k| !self.false_keys.contains(k)))?;
                 continue;
@@ -291,12 +317,13 @@ impl Reader {
         }
     }
 
-    /// The last keyframe that comes before frame `n` both in the file and on screen, as a place in `index.keys`.
+    /// The last keyframe that comes before frame `n` both in the file and on screen, as the place of a keyframe.
     fn start_for(&self, n: usize, packet: u32) -> Option<usize> {
-        let mut k = self.index.keys.partition_point(|p| *p <= packet);
+        let packets = &self.index.packets;
+        let mut k = packets.keys_to(packet);
         while k > 0 {
             k -= 1;
-            let shown = self.index.packets[self.index.keys[k] as usize].frame as usize;
+            let shown = packets.frame_of(packets.key(k)) as usize;
             if shown <= n && !self.false_keys.contains(&k) {
                 return Some(k);
             }
@@ -311,6 +338,9 @@ impl Reader {
     ) -> Result<std::result::Result<ff::frame::Video, String>> {
         let mut frame = ff::frame::Video::empty();
         loop {
+            if self.fell_back {
+                return Ok(Err("the device that decodes failed".to_owned()));
+            }
             if let Some(frame) = self.ready.remove(&n) {
                 if frame.is_corrupt() || frame.has_decode_errors() {
                     return Ok(Err(self.reason("its data is damaged")));
@@ -320,21 +350,25 @@ impl Reader {
             if self.ready.len() > HELD_BACK || self.drained {
                 return Ok(Err(self.reason("the decoder gave no picture for it")));
             }
-            match self.decoder.receive_frame(&mut frame) {
+            match self.decoder.open.receive_frame(&mut frame) {
                 Ok(()) => {
-                    let shown = frame.pts().and_then(|p| usize::try_from(p).ok());
+                    let shown = frame.pts().and_then(|p| u32::try_from(p).ok());
                     if let Some(k) = self.began
                         && !frame.is_key()
-                        && shown == Some(self.index.keys[k] as usize)
+                        && shown == Some(self.index.packets.key(k))
                     {
                         // The container lied (AVI does): what comes from here on leans on pictures never decoded.
                         self.false_keys.insert(k);
                         return Ok(Err("it has no keyframe before it".to_owned()));
                     }
-                    let number = shown.and_then(|p| self.index.packets.get(p)).map_or(HIDDEN, |p| p.frame);
+                    let number = shown.map_or(HIDDEN, |p| self.index.packets.frame_of(p));
                     if number != HIDDEN && number as usize >= n {
                         let full = std::mem::replace(&mut frame, ff::frame::Video::empty());
-                        self.ready.entry(number as usize).or_insert(full);
+                        // At once: devices have room for few frames.
+                        match self.decoder.fetched(full) {
+                            Ok(full) => drop(self.ready.entry(number as usize).or_insert(full)),
+                            Err(e) => self.failed(e)?,
+                        }
                     }
                 }
                 Err(ff::Error::Other { errno: ff::error::EAGAIN }) => {
@@ -344,7 +378,7 @@ impl Reader {
                     self.feed()?;
                 }
                 Err(ff::Error::Eof) => self.drained = true,
-                Err(e) => self.trouble = Some(e.to_string()),
+                Err(e) => self.failed(e)?,
             }
         }
     }
@@ -358,62 +392,47 @@ impl Reader {
 
     /// Gives the decoder one packet, numbered, or the end.
     fn feed(&mut self) -> Result<()> {
-        let sent = match self.packet()? {
-            Some(mut packet) => {
-                let known = self.index.packets.get(self.at as usize);
-                if known.is_none_or(|k| (k.position, k.size) != place(&packet)) {
-                    return Err(changed(self.index.path()));
-                }
+        let number = self.feed.at();
+        let sent = match self.feed.next(&self.index.packets)? {
+            Some(packet) => {
                 if self.skips {
-                    let passed = known.is_some_and(|k| k.frame != HIDDEN && (k.frame as usize) < self.next);
-                    self.decoder.skip_frame(if passed {
+                    let frame = self.index.packets.frame_of(number);
+                    let passed = frame != HIDDEN && (frame as usize) < self.next;
+                    self.decoder.open.skip_frame(if passed {
                         ff::Discard::NonReference
                     } else {
                         ff::Discard::Default
                     });
                 }
-                packet.set_pts(Some(i64::from(self.at)));
-                self.at += 1;
-                self.decoder.send_packet(&packet)
+                self.decoder.open.send_packet(&packet)
             }
-            None => self.decoder.send_eof(),
+            None => self.decoder.open.send_eof(),
         };
-        if let Err(e) = sent {
-            self.trouble = Some(e.to_string());
+        sent.or_else(|e| self.failed(e))
+    }
+
+    /// Keeps what the decoder complains of. A device's complaint may be of the data or of itself: the CPU takes over,
+    /// and decides.
+    fn failed(&mut self, e: ff::Error) -> Result<()> {
+        if self.decoder.is_hardware() {
+            tracing::warn!("{} failed ({e}); decoding goes on on the CPU", self.decoder.words());
+            let path = self.index.path();
+            self.decoder = self.index.coding.decoder(&ReaderOptions::default(), path, &mut |_| Ok(()))?;
+            self.fell_back = true;
         }
+        self.trouble = Some(e.to_string());
         Ok(())
     }
 
-    fn packet(&mut self) -> Result<Option<ff::Packet>> {
-        match self.waiting.take() {
-            Some(packet) => Ok(Some(packet)),
-            None => self.source.packet().map_err(|e| broke_off(self.index.path(), self.at as usize, e)),
-        }
-    }
-
-    /// Begins decoding anew at a keyframe (a place in `index.keys`) or at the file's start.
+    /// Begins decoding anew at a keyframe (by its place among them) or at the file's start.
     fn go_to(&mut self, start: Option<usize>) -> Result<()> {
-        let target = start.map_or(0, |k| self.index.keys[k]);
-        if self.at == 0 && target > 0 {
+        if self.feed.at() == 0 && start.is_some_and(|k| self.index.packets.key(k) > 0) {
             // Some streams say only in their first packet how they want to be decoded (old x264 with 4:4:4 names
             // itself there, and FFmpeg mends its fault by that); the decoder keeps it through a flush.
             self.feed()?;
         }
-        let near = target >= self.at && target - self.at <= SHORT_WAY;
-        let there = near || (self.seekable && start.is_some_and(|k| self.land(k)));
-        // A container that cannot seek is read on, or again from its start: slow, and right.
-        if !there && target < self.at {
-            self.source = Source::open(self.index.path())?;
-            self.waiting = None;
-            self.at = 0;
-        }
-        while self.at < target {
-            if self.packet()?.is_none() {
-                return Err(changed(self.index.path()));
-            }
-            self.at += 1;
-        }
-        self.decoder.flush();
+        self.feed.go_to(&self.index.packets, start)?;
+        self.decoder.open.flush();
         self.ready.clear();
         self.began = start;
         self.drained = false;
@@ -421,71 +440,32 @@ impl Reader {
         self.trouble = None;
         Ok(())
     }
-
-    /// Seeks so that the next packet is known and not after key `k`; false when the container does not do that.
-    fn land(&mut self, k: usize) -> bool {
-        let target = self.index.keys[k];
-        let by_shown = self.source.seeks_by_presentation();
-        // Seeks of some containers overshoot; then one or four keyframes earlier is asked for.
-        for back in [0, 1, 4] {
-            let Some(from) = k.checked_sub(back) else { break };
-            let packet = &self.index.packets[self.index.keys[from] as usize];
-            let (first, second) =
-                if by_shown { (packet.shown, packet.decoded) } else { (packet.decoded, packet.shown) };
-            let time = if first == NO_TIME { second } else { first };
-            if time == NO_TIME || !self.source.seek(time) {
-                break;
-            }
-            self.waiting = None;
-            if let Some(at) = self.recognise() {
-                self.at = at;
-                if at <= target {
-                    return true;
-                }
-            } else {
-                break;
-            }
-        }
-        // The source now stands nowhere known: only a new start helps, this time and every time.
-        self.seekable = false;
-        self.at = u32::MAX;
-        false
-    }
-
-    /// Reads packets until one is found in the index; it stays waiting, and its number comes back.
-    fn recognise(&mut self) -> Option<u32> {
-        let places = self.places.get_or_insert_with(|| {
-            let mut places = HashMap::with_capacity(self.index.packets.len());
-            let mut twice = Vec::new();
-            for (number, p) in (0_u32..).zip(&self.index.packets) {
-                if p.position < 0 || places.insert((p.position, p.size), number).is_some() {
-                    twice.push((p.position, p.size));
-                }
-            }
-            for p in twice {
-                places.remove(&p);
-            }
-            places
-        });
-        for _ in 0..LANDING {
-            let packet = self.source.packet().ok()??;
-            if let Some(number) = places.get(&place(&packet)) {
-                self.waiting = Some(packet);
-                return Some(*number);
-            }
-        }
-        None
-    }
 }
 
-fn place(packet: &ff::Packet) -> (i64, u32) {
-    (i64::try_from(packet.position()).unwrap_or(-1), u32::try_from(packet.size()).unwrap_or(u32::MAX))
-}
-
-fn changed(path: &Path) -> Error {
-    Error::new(Kind::Video, "the video is not the one that was indexed: it changed on disk meanwhile")
-        .at(path.display())
-        .mend("wait until its copying or recording is finished, then run it again")
+/// Whether a device gives the video's first picture, in memory and in colours that can be used. Leaves the decoder at
+/// its start.
+fn try_out(decoder: &mut Decoder, index: &Index) -> std::result::Result<(), ff::Error> {
+    let mut feed = Feed::open(index.path(), &index.packets).map_err(|_| ff::Error::Exit)?;
+    let mut frame = ff::frame::Video::empty();
+    for _ in 0..TRIED {
+        match feed.next(&index.packets).map_err(|_| ff::Error::Exit)? {
+            Some(packet) => decoder.open.send_packet(&packet)?,
+            None => decoder.open.send_eof()?,
+        }
+        match decoder.open.receive_frame(&mut frame) {
+            Ok(()) if decoder.is_there(&frame) => {
+                let frame = decoder.fetched(frame)?;
+                let mut rgb = vec![0; frame.width() as usize * frame.height() as usize * 3];
+                RgbConverter::new().upright(&frame, 0, &mut rgb)?;
+                decoder.open.flush();
+                return Ok(());
+            }
+            Ok(()) => break, // it came from the CPU: the device cannot do this stream
+            Err(ff::Error::Other { errno: ff::error::EAGAIN }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(ff::Error::DecoderNotFound)
 }
 
 impl std::fmt::Debug for Reader {

@@ -1,6 +1,7 @@
 //! An opened file with its one video stream: packets, seeking, a decoder for it, and errors a person can act on.
 #![allow(unsafe_code)] // the door to FFmpeg: what ffmpeg-next does not wrap is called here
 
+use super::decoder::Coding;
 use super::start;
 use crate::error::{Error, Kind, Result};
 use ff::ffi;
@@ -147,36 +148,10 @@ impl Source {
         unsafe { (*(*self.input.as_ptr()).iformat).flags & ffi::AVFMT_SEEK_TO_PTS != 0 }
     }
 
-    /// A decoder for the stream; `threads` 0 lets FFmpeg choose by the machine.
-    pub fn decoder(&self, threads: i32) -> Result<ff::decoder::Video> {
-        let failed = |e: ff::Error| {
-            let mend = match e {
-                ff::Error::DecoderNotFound => {
-                    "install an FFmpeg with this codec, or convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
-                }
-                _ => "convert it: ffmpeg -i IN -c:v libx264 OUT.mp4",
-            };
-            Error::new(Kind::Video, format!("cannot decode {}: {e}", self.codec_name()))
-                .at(self.path.display())
-                .mend(mend)
-        };
-        let stream = self.input.stream(self.stream).ok_or_else(|| failed(ff::Error::StreamNotFound))?;
-        let mut context = ff::codec::Context::from_parameters(stream.parameters()).map_err(failed)?;
-        // SAFETY: the context is ours and not opened yet; both fields are plain numbers meant to be set here.
-        unsafe {
-            (*context.as_mut_ptr()).thread_count = threads;
-            (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
-        }
-        let mut decoder = context.decoder();
-        decoder.set_packet_time_base(stream.time_base());
-        decoder.check(ff::codec::decoder::Check::CRC);
-        decoder.video().map_err(failed)
-    }
-
-    /// Seconds per tick of the stream's timestamps, as a fraction (above, below).
-    pub fn tick(&self) -> (f64, f64) {
-        let base = self.input.stream(self.stream).map_or(ff::Rational::new(0, 1), |s| s.time_base());
-        (f64::from(base.numerator()), f64::from(base.denominator().max(1)))
+    /// How the stream is coded, for decoders that outlive this source.
+    pub fn coding(&self) -> Result<Coding> {
+        let stream = self.input.stream(self.stream).ok_or_else(|| not_a_video().at(self.path.display()))?;
+        Ok(Coding::new(&stream.parameters(), stream.time_base()))
     }
 
     /// The rate the container states, in frames per second, when it states a sensible one.
@@ -199,22 +174,7 @@ impl Source {
     }
 
     pub fn codec_name(&self) -> String {
-        self.codec_id().name().to_owned()
-    }
-
-    pub fn codec_id(&self) -> ff::codec::Id {
-        self.input.stream(self.stream).map_or(ff::codec::Id::None, |s| s.parameters().id())
-    }
-
-    /// Whether the codec says of every picture if others lean on it, so that skipping those on which none does
-    /// changes no other: H.264's `nal_ref_idc` (ITU-T H.264, 7.4.1). Of interlaced pictures only one half may say so.
-    pub fn marks_unreferenced(&self) -> bool {
-        let Some(stream) = self.input.stream(self.stream) else { return false };
-        let parameters = stream.parameters();
-        // SAFETY: the parameters belong to the stream and live as long as it does.
-        let order = unsafe { (*parameters.as_ptr()).field_order };
-        self.codec_id() == ff::codec::Id::H264
-            && matches!(order, ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE | ffi::AVFieldOrder::AV_FIELD_UNKNOWN)
+        self.input.stream(self.stream).map_or(ff::codec::Id::None, |s| s.parameters().id()).name().to_owned()
     }
 
     /// Width and height as stored, before rotation.
@@ -315,7 +275,8 @@ pub(super) fn broke_off(path: &Path, frame: usize, e: ff::Error) -> Error {
 pub(super) fn cut_mend(path: &Path) -> String {
     let extension = path.extension().map_or("mp4".into(), |e| e.to_string_lossy());
     format!(
-        "copy it again from where it was recorded, or keep what is there: ffmpeg -i {:?} -c copy {:?}",
+        "copy it again from where it was recorded, or keep what is there: ffmpeg -i {:?} -c copy {:?}; or analyze \
+         what is there with --partial",
         path.file_name().unwrap_or_default().to_string_lossy(),
         format!("{}-cut.{extension}", path.file_stem().unwrap_or_default().to_string_lossy())
     )

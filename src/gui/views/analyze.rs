@@ -353,9 +353,7 @@ impl AnalyzeView {
                 self.working = Some(self.queue.start(desk.jobs, terms, std::sync::Arc::clone(desk.wake)));
             }
             let stop = ui.add_enabled(working, egui::Button::new("Stop analysis"));
-            if stop
-                .on_hover_text("What is done is kept; the next start goes on from there")
-                .clicked()
+            if stop.on_hover_text("What is done is kept; the next start goes on from there").clicked()
                 && let Some(working) = &self.working
             {
                 working.stop();

@@ -143,7 +143,7 @@ impl TracksView {
             && let Some(index) = self.player.index()
             && self.tracks.as_ref().is_some_and(|t| t.frames() == index.len())
         {
-            self.times = Some(index.frames().iter().map(|f| f.time).collect());
+            self.times = Some(index.iter_frames().map(|f| f.time).collect());
         }
     }
 

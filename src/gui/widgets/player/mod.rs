@@ -257,7 +257,7 @@ impl Player {
             (Some(index), _) if time >= index.duration() => {
                 index.len() + ((time - index.duration()) * rate(index) + 1e-6) as usize
             }
-            (Some(index), _) => index.frames().partition_point(|f| f.time <= time).saturating_sub(1),
+            (Some(index), _) => index.at(time),
             (None, Some(timeline)) => timeline.at(time),
             (None, None) => 0,
         }
