@@ -82,16 +82,20 @@ impl Input {
 
 fn pictures(folder: &Path) -> Result<Input> {
     let paths = picture_files(folder);
-    let Some(first) = paths.first() else {
+    if paths.is_empty() {
         return Err(Error::new(Kind::NotFound, "there are neither videos nor pictures in this folder")
             .at(folder.display())
-            .mend(
-                "give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)",
-            ));
+            .mend("give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)"));
+    }
+    let size = |path: &PathBuf| -> Option<(usize, usize)> {
+        let reader = image::ImageReader::open(path).ok()?.with_guessed_format().ok()?;
+        reader.into_dimensions().ok().map(|(w, h)| (w as usize, h as usize))
     };
-    let (w, h) = image::image_dimensions(first).map(|(w, h)| (w as usize, h as usize)).map_err(|e| {
-        Error::new(Kind::Format, format!("the picture cannot be read: {e}")).at(first.display())
-    })?;
+    let Some((w, h)) = paths.iter().find_map(size) else {
+        return Err(Error::new(Kind::Format, "not one picture of this folder can be read")
+            .at(folder.display())
+            .mend("copy the pictures again"));
+    };
     let mut sha = Sha256::new();
     for path in &paths {
         let facts = path.metadata().map_err(|e| Error::io("read the picture", path, e))?;
