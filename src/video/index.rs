@@ -102,7 +102,8 @@ impl Index {
             ));
         };
         if let Some(cut) = &cut {
-            watch.warn(&format!("{}: {}; it has {} frames so", path.display(), cut.what(), order.len()));
+            let (what, there) = (cut.what(), order.len());
+            watch.warn(&format!("{}: {what}; only the {there} that are there are used", path.display()));
         }
         let fps = average_rate(order.len(), end - start, rate);
         let (width, height) = if rotation.is_multiple_of(180) { (w, h) } else { (h, w) };
