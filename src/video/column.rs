@@ -182,7 +182,7 @@ mod tests {
         ) {
             let column: Column = numbers.iter().copied().collect();
             prop_assert_eq!(column.len(), numbers.len());
-            prop_assert_eq!(column.iter().collect::<Vec<_>>(), numbers.clone());
+            prop_assert!(column.iter().eq(numbers.iter().copied()));
             for (n, number) in numbers.iter().enumerate() {
                 prop_assert_eq!(column.get(n), Some(*number));
             }

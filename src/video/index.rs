@@ -6,6 +6,7 @@
 
 use super::column::Column;
 use super::decoder::Coding;
+use super::edits::Edit;
 use super::ends::{cut_off, cut_short};
 use super::order::{Times, average_rate, order};
 use super::packets::Packets;
@@ -68,14 +69,21 @@ impl Index {
 
     fn read(path: &Path, partial: bool, watch: &dyn Watch) -> Result<Self> {
         crate::watch::may_wait("indexing a video");
-        let mut source = Source::open(path)?;
+        let edit = Edit::of(path);
+        let mut source = if edit.is_some() { Source::open_as_it_lies(path)? } else { Source::open(path)? };
         let bytes = std::fs::metadata(path).map_err(|e| Error::io("open the video", path, e))?.len();
         let (whole, promised) = source.promised(bytes);
         let mut cut = (whole < promised).then(|| cut_off(path, whole, promised));
         if let Some(cut) = cut.take_if(|_| !partial) {
             return Err(cut);
         }
-        let found = Packets::read(&mut source, bytes, partial, watch)?;
+        let mut found = Packets::read(&mut source, bytes, partial, watch)?;
+        let coding = source.coding()?;
+        if edit.is_some_and(|edit| !edit.shows_all(&found.packets, coding.tick())) {
+            drop(source);
+            source = Source::open(path)?;
+            found = Packets::read(&mut source, bytes, partial, watch)?;
+        }
         let mut packets = found.packets;
         if cut.is_none() {
             cut = found.broke.map_or_else(|| cut_short(&source, bytes, packets.len()), |e| Ok(Some(e)))?;
@@ -88,7 +96,7 @@ impl Index {
                 .at(path.display())
                 .mend("record or copy it again; the file holds only its header"));
         }
-        let (coding, pixels) = (source.coding()?, source.pixel_format());
+        let pixels = source.pixel_format();
         let (rate, rotation, (w, h)) = (source.stated_rate(), source.rotation(), source.coded_size());
         drop(source); // what FFmpeg knows of the file takes more room than all of this
 
@@ -102,7 +110,8 @@ impl Index {
             ));
         };
         if let Some(cut) = &cut {
-            watch.warn(&format!("{}: {}; it has {} frames so", path.display(), cut.what(), order.len()));
+            let (what, there) = (cut.what(), order.len());
+            watch.warn(&format!("{}: {what}; only the {there} that are there are used", path.display()));
         }
         let fps = average_rate(order.len(), end - start, rate);
         let (width, height) = if rotation.is_multiple_of(180) { (w, h) } else { (h, w) };

@@ -31,6 +31,7 @@ mod column;
 mod convert;
 mod copies;
 mod decoder;
+mod edits;
 mod ends;
 mod index;
 mod order;

@@ -198,7 +198,7 @@ impl Packets {
 /// Finds out whether packets lie in the file as FFmpeg gives them.
 struct Plain {
     file: Option<BufReader<File>>,
-    at: u64,
+    at: Option<u64>,
     /// The distance from packets' positions to their data, once one is seen.
     offset: Option<u8>,
 }
@@ -206,7 +206,11 @@ struct Plain {
 impl Plain {
     fn new(path: &Path) -> Self {
         // A small buffer: of large packets only the ends are read.
-        Self { file: File::open(path).ok().map(|f| BufReader::with_capacity(4096, f)), at: 0, offset: None }
+        Self {
+            file: File::open(path).ok().map(|f| BufReader::with_capacity(4096, f)),
+            at: None,
+            offset: None,
+        }
     }
 
     #[allow(unsafe_code)] // ffmpeg-next has no count of a packet's side data
@@ -243,15 +247,21 @@ impl Plain {
     }
 }
 
-/// Reads at a place without giving up what is buffered around it; `at` is where the file stands.
-fn read_at(file: &mut BufReader<File>, at: &mut u64, from: u64, bytes: &mut [u8]) -> std::io::Result<()> {
-    match i64::try_from(from).ok().zip(i64::try_from(*at).ok()) {
-        Some((to, here)) => file.seek_relative(to - here)?,
-        None => return Err(std::io::ErrorKind::InvalidInput.into()),
+/// Reads at a place without giving up what is buffered around it; `at` is where the file stands, when that is known.
+fn read_at(
+    file: &mut BufReader<File>,
+    at: &mut Option<u64>,
+    from: u64,
+    bytes: &mut [u8],
+) -> std::io::Result<()> {
+    let here = at.take(); // should anything fail, the place is unknown
+    match here.and_then(|here| Some(i64::try_from(from).ok()? - i64::try_from(here).ok()?)) {
+        Some(way) => file.seek_relative(way)?,
+        None => drop(file.seek(SeekFrom::Start(from))?),
     }
-    // Should reading fail, the place is unknown; then this reader is not used again.
-    *at = from + bytes.len() as u64;
-    file.read_exact(bytes)
+    file.read_exact(bytes)?;
+    *at = Some(from + bytes.len() as u64);
+    Ok(())
 }
 
 /// Evenly spaced blocks of the file, from its first byte to its last.
@@ -290,7 +300,7 @@ pub(super) struct Feed {
 
 enum How {
     /// From their places in the file.
-    Plain { file: BufReader<File>, at: u64, offset: u8 },
+    Plain { file: BufReader<File>, at: Option<u64>, offset: u8 },
     /// Through FFmpeg's container.
     Container {
         source: Source,
@@ -308,7 +318,7 @@ impl Feed {
         let how = match packets.plain {
             Some(offset) => {
                 let file = File::open(path).map_err(|e| Error::io("open the video", path, e))?;
-                How::Plain { file: BufReader::with_capacity(1 << 18, file), at: 0, offset }
+                How::Plain { file: BufReader::with_capacity(1 << 18, file), at: None, offset }
             }
             None => {
                 How::Container { source: Source::open(path)?, waiting: None, places: None, seekable: true }
@@ -455,4 +465,57 @@ pub(super) fn changed(path: &Path) -> Error {
     Error::new(Kind::Video, "the video is not the one that was indexed: it changed on disk meanwhile")
         .at(path.display())
         .mend("wait until its copying or recording is finished, then run it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Picture;
+    use crate::video::{Codec, Index, Options, Writer};
+    use crate::watch::Quiet;
+
+    /// From their places in the file, packets are those that the container gives.
+    #[test]
+    fn packets_from_their_places() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, codec, plain) in [
+            ("a.mp4", Codec::H264, true),
+            ("b.mov", Codec::Mpeg4, true),
+            ("c.avi", Codec::Mjpeg, true),
+            ("d.avi", Codec::Mpeg4, true),
+            ("e.mkv", Codec::H264, false),
+            ("f.ts", Codec::H264, false),
+        ] {
+            let path = dir.path().join(name);
+            let b_frames = Some(if codec == Codec::Mjpeg { 0 } else { 2 });
+            let options = Options { codec, b_frames, ..Options::default() };
+            let mut writer = Writer::create_with(&path, 64, 48, 25.0, &options).unwrap();
+            for n in 0..50_u8 {
+                writer.write(&Picture::from_rgb(64, 48, vec![n * 5; 64 * 48 * 3]).unwrap()).unwrap();
+            }
+            writer.finish().unwrap();
+            let index = Index::open(&path, &Quiet::default()).unwrap();
+            let packets = &index.packets;
+            assert_eq!(packets.plain.is_some(), plain, "{name}: {:?}", packets.plain);
+            let mut source = Source::open(&path).unwrap();
+            let mut feed = Feed::open(&path, packets).unwrap();
+            while let Some(wanted) = source.packet().unwrap() {
+                let number = feed.at();
+                let got = feed.next(packets).unwrap().unwrap();
+                assert_eq!(got.data(), wanted.data(), "{name} packet {number}");
+                assert_eq!(
+                    (got.dts(), flags(&got)),
+                    (wanted.dts(), flags(&wanted)),
+                    "{name} packet {number}"
+                );
+                assert_eq!(got.pts(), Some(i64::from(number)));
+            }
+            assert!(feed.next(packets).unwrap().is_none());
+            for k in (0..packets.keys()).rev() {
+                feed.go_to(packets, Some(k)).unwrap();
+                assert_eq!(feed.at(), packets.key(k), "{name}");
+                assert!(feed.next(packets).unwrap().unwrap().is_key());
+            }
+        }
+    }
 }

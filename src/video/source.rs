@@ -67,6 +67,17 @@ pub(super) struct Source {
 impl Source {
     /// Opens `path` and picks its video stream.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, ff::Dictionary::new())
+    }
+
+    /// Like [`Source::open`], for an MP4 whose edit list hides nothing: FFmpeg does not rebuild its index by it.
+    pub fn open_as_it_lies(path: &Path) -> Result<Self> {
+        let mut options = ff::Dictionary::new();
+        options.set("advanced_editlist", "0");
+        Self::open_with(path, options)
+    }
+
+    fn open_with(path: &Path, options: ff::Dictionary) -> Result<Self> {
         crate::watch::may_wait("opening a video");
         start();
         let meta = std::fs::metadata(path).map_err(|e| Error::io("open the video", path, e))?;
@@ -82,7 +93,7 @@ impl Source {
                 .mend("copy it again from where it was recorded"));
         }
         let url = url(path)?;
-        let mut input = ff::format::input(&url).map_err(|e| cannot_open(path, e))?;
+        let mut input = ff::format::input_with_dictionary(&url, options).map_err(|e| cannot_open(path, e))?;
         let picked = input
             .streams()
             .best(ff::media::Type::Video)
