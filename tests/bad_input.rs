@@ -622,7 +622,8 @@ impl Disk {
     /// All files but the filler.
     fn files(&self) -> BTreeMap<String, String> {
         let mut all = files(&self.0);
-        all.remove("filler");
+        // What an analysis has done so far is kept for its next try.
+        all.retain(|name, _| name != "filler" && !name.contains("_unfinished"));
         all
     }
 }

@@ -83,8 +83,8 @@ impl Place {
 
 /// Names and contents of the files of a folder.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<_> = entries
         .map(|e| e.unwrap())
         .map(|e| (e.file_name().to_string_lossy().into_owned(), std::fs::read(e.path()).unwrap_or_default()))
         .collect();
@@ -96,7 +96,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
     let kills = std::env::var("LIMN_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let place = Place::new();
-    let video = place.film("m1.mp4", 1500 + 300 * kills, (64, 48));
+    let video = place.film("m1.mp4", 1500 + 300 * kills, (96, 80));
     let (undisturbed, killed) = (place.at("undisturbed"), place.at("killed"));
     for dynamic in [false, true] {
         let more: &[&str] = if dynamic { &["--dynamic-crop", "--top-k", "3"] } else { &[] };
@@ -163,7 +163,7 @@ impl Watch for StopAfter {
 #[test]
 fn what_is_kept_is_used_only_where_it_fits() {
     let place = Place::new();
-    let video = place.film("m1.mp4", 1000, (64, 48));
+    let video = place.film("m1.mp4", 1000, (96, 80));
     let engine = place.engine();
     let out = place.at("out");
     let request = Request { out: Some(out.clone()), batch: Some(16), ..Request::default() };
@@ -234,7 +234,7 @@ fn what_is_kept_is_used_only_where_it_fits() {
 #[test]
 fn two_at_once_do_not_mix() {
     let place = Place::new();
-    let video = place.film("m1.mp4", 3000, (64, 48));
+    let video = place.film("m1.mp4", 3000, (96, 80));
     let out = place.at("out");
     let mut first = place.command(&video, &out, &["--batch", "1"]).spawn().unwrap();
     let rows = out.join(format!("m1{SCORER}_unfinished/rows.f32"));
@@ -263,7 +263,7 @@ fn two_at_once_do_not_mix() {
 #[test]
 fn several_devices_share_the_videos() {
     let place = Place::new();
-    let videos = [("m1.mp4", 300), ("m2.mp4", 40), ("m3.mp4", 41)].map(|(n, f)| place.film(n, f, (64, 48)));
+    let videos = [("m1.mp4", 300), ("m2.mp4", 40), ("m3.mp4", 41)].map(|(n, f)| place.film(n, f, (96, 80)));
     let broken = place.at("m4.mp4");
     std::fs::write(&broken, "no video").unwrap();
     let model = place.at("model");
@@ -280,7 +280,8 @@ fn several_devices_share_the_videos() {
             println!("skipped: cuda:all, as there is a GPU here");
             continue;
         }
-        let mut wish = limn(&["analyze", model.to_str().unwrap(), videos[0].to_str().unwrap(), "--device", args]);
+        let mut wish =
+            limn(&["analyze", model.to_str().unwrap(), videos[0].to_str().unwrap(), "--device", args]);
         wish.assert().code(code);
     }
 }
@@ -329,7 +330,7 @@ fn parts_of_frames_keep_the_coordinates_of_the_whole() {
 #[test]
 fn settings_are_part_of_what_is_finished() {
     let place = Place::new();
-    let video = place.film("m1.mp4", 30, (64, 48));
+    let video = place.film("m1.mp4", 30, (96, 80));
     let engine = place.engine();
     let skipped = |request: &Request| {
         let done = analyze(&engine, &video, request, &Quiet::default()).unwrap();
@@ -350,7 +351,7 @@ fn settings_are_part_of_what_is_finished() {
         assert!(!skipped(request), "other settings are computed");
         assert!(skipped(request), "the same are not");
     }
-    let other = place.film("m1.mp4", 31, (64, 48));
+    let other = place.film("m1.mp4", 31, (96, 80));
     assert!(
         !analyze(&engine, &other, &plain, &Quiet::default()).unwrap().skipped,
         "another video of that name"
@@ -363,7 +364,7 @@ fn a_folder_of_pictures_is_analyzed_by_name() {
     let folder = place.at("stills.day1");
     std::fs::create_dir(&folder).unwrap();
     let spec = |width, height| SceneSpec { width, height, seed: 1, arena: 1, fps: 30.0, frames: 12 };
-    let (scene, larger) = (Scene::new(spec(64, 48)).unwrap(), Scene::new(spec(96, 64)).unwrap());
+    let (scene, larger) = (Scene::new(spec(96, 80)).unwrap(), Scene::new(spec(128, 96)).unwrap());
     for i in 0..12 {
         // One of another size in the middle.
         let picture = if i == 5 { larger.render(i) } else { scene.render(i) };

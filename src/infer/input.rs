@@ -85,7 +85,9 @@ fn pictures(folder: &Path) -> Result<Input> {
     if paths.is_empty() {
         return Err(Error::new(Kind::NotFound, "there are neither videos nor pictures in this folder")
             .at(folder.display())
-            .mend("give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)"));
+            .mend(
+                "give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)",
+            ));
     }
     let size = |path: &PathBuf| -> Option<(usize, usize)> {
         let reader = image::ImageReader::open(path).ok()?.with_guessed_format().ok()?;

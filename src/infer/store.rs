@@ -83,8 +83,8 @@ impl Store {
         files::make_folder(folder)?;
         let lock = lock(folder)?;
         let row = plan.row_length();
-        let (done, found) = match read_manifest(&folder.join(MANIFEST), plan)? {
-            _ if anew => (Vec::new(), Found::Nothing),
+        let known = if anew { Ok(None) } else { read_manifest(&folder.join(MANIFEST), plan)? };
+        let (done, found) = match known {
             Ok(None) => (Vec::new(), Found::Nothing),
             Ok(Some(lines)) => {
                 let named = lines.len();
@@ -288,11 +288,16 @@ fn lines(path: &Path) -> Result<std::result::Result<Option<Vec<Line>>, String>> 
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Ok(None)),
         Err(e) => return Ok(Err(format!("their manifest cannot be read: {e}"))),
     };
-    let lines: sealed::Lines<Line> = sealed::read(&bytes, SCHEMA, "manifest", path).map_err(|e| {
-        Error::new(Kind::Format, format!("unfinished results of a newer limn are here: {}", e.what()))
+    let newer = |why: &str| {
+        Error::new(Kind::Format, format!("unfinished results of a newer limn are here{why}"))
             .at(path.display())
-            .mend("go on with that limn, or remove the folder")
-    })?;
+            .mend("go on with that limn, begin anew with --force, or remove the folder")
+    };
+    let lines: sealed::Lines<Line> =
+        sealed::read(&bytes, SCHEMA, "manifest", path).map_err(|e| newer(&format!(": {}", e.what())))?;
+    if lines.whole.iter().any(|l| l.schema > SCHEMA) {
+        return Err(newer(""));
+    }
     Ok(Ok(Some(lines.whole)))
 }
 

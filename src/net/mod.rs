@@ -252,7 +252,17 @@ impl Folded {
 pub(crate) fn torch_error(e: tch::TchError) -> Error {
     let text = e.to_string();
     let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("unknown error").trim();
-    let error = if text.contains("out of memory") || text.contains("can't allocate memory") {
+    // The last two are all that oneDNN says when it finds no memory for its kernels.
+    const SHORT: [&str; 7] = [
+        "out of memory",
+        "can't allocate memory",
+        "bad_alloc",
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "could not create a primitive",
+        "could not execute a primitive",
+    ];
+    let error = if SHORT.iter().any(|s| text.contains(s)) {
         Error::new(ErrorKind::Memory, format!("memory is short for the network: {first}"))
             .mend("use a smaller batch, a smaller image or --device cpu, and close other programs")
     } else {
