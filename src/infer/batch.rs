@@ -9,8 +9,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Larger batches must be this much faster to be worth their memory.
-const GAIN: f64 = 1.04;
+/// The smallest batch is taken that is at most this much slower than the fastest.
+const WITHIN: f64 = 1.03;
+/// Every size is tried so often.
+const ROUNDS: usize = 3;
+/// No more than this is spent on it.
+const LONGEST: Duration = Duration::from_secs(8);
 /// Bytes that a network needs for each pixel it looks at, roughly: the widest layers of all networks here.
 const PER_PIXEL: usize = 256;
 /// What a batch may need on a CPU.
@@ -68,50 +72,73 @@ fn measure(
     };
     let most = (bytes / (pixels * PER_PIXEL).max(1)).clamp(1, MOST);
     watch.status("choosing how many frames to compute at once");
-    let (mut best, mut best_each) = (1, f64::INFINITY);
+    let mut sizes: Vec<(usize, f64)> = Vec::new();
     let mut batch = 1;
-    while batch <= most {
-        watch.check()?;
-        let each = match per_frame(engine, (w, h), crop, look, batch) {
-            Ok(each) => each,
-            Err(e) if e.kind() == Kind::Memory && batch > 1 => break,
-            Err(e) => return Err(e),
-        };
-        if each * GAIN < best_each {
-            (best, best_each) = (batch, each);
-        } else if batch > 2 * best {
-            break; // twice larger and still no better
+    let began = Instant::now();
+    // In rounds, so that a disturbance does not hit one size alone.
+    for round in 0..ROUNDS {
+        while round == 0 && batch <= most {
+            watch.check()?;
+            match Try::new(engine, (w, h), crop, look, batch).and_then(|t| t.seconds_a_frame(2)) {
+                Ok(each) => sizes.push((batch, each)),
+                Err(e) if e.kind() == Kind::Memory && batch > 1 => break,
+                Err(e) => return Err(e),
+            }
+            let fastest = sizes.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
+            // Twice larger than the fastest and clearly slower: larger ones are no better.
+            if sizes.last().is_some_and(|s| s.1 > 1.25 * fastest) || began.elapsed() > LONGEST {
+                break;
+            }
+            batch *= 2;
         }
-        batch *= 2;
+        for (batch, each) in &mut sizes {
+            watch.check()?;
+            if round > 0 && began.elapsed() < LONGEST {
+                *each = each.min(Try::new(engine, (w, h), crop, look, *batch)?.seconds_a_frame(1)?);
+            }
+        }
     }
-    Ok(best)
+    let fastest = sizes.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
+    Ok(sizes.into_iter().find(|s| s.1 <= fastest * WITHIN).map_or(1, |s| s.0))
 }
 
-/// Seconds a frame, the better of several tries.
-#[allow(clippy::cast_precision_loss)] // a count
-fn per_frame(
-    engine: &Engine,
-    (w, h): (usize, usize),
-    crop: Option<Window>,
+/// A batch to try.
+struct Try<'a> {
+    engine: &'a Engine,
+    frames: Frames,
+    windows: Vec<Window>,
     look: Look,
-    batch: usize,
-) -> Result<f64> {
-    let predictor = engine.predictor();
-    let mut frames = Frames::new(batch, w, h, predictor.net().device())?;
-    while frames.push().is_some() {}
-    let windows: Vec<Window> = crop.into_iter().cycle().take(batch).collect();
-    let once = || predictor.submit(&frames, 0..batch, &windows, look)?.wait().map(drop);
-    once()?; // the first one prepares
-    let (began, mut best) = (Instant::now(), f64::INFINITY);
-    for _ in 0..5 {
-        let clock = Instant::now();
-        once()?;
-        best = best.min(clock.elapsed().as_secs_f64());
-        if began.elapsed() > Duration::from_millis(700) {
-            break;
-        }
+}
+
+impl<'a> Try<'a> {
+    fn new(
+        engine: &'a Engine,
+        (w, h): (usize, usize),
+        crop: Option<Window>,
+        look: Look,
+        batch: usize,
+    ) -> Result<Self> {
+        let mut frames = Frames::new(batch, w, h, engine.predictor().net().device())?;
+        while frames.push().is_some() {}
+        Ok(Self { engine, frames, windows: crop.into_iter().cycle().take(batch).collect(), look })
     }
-    Ok(best / batch as f64)
+
+    /// The better of several tries, after one that prepares.
+    #[allow(clippy::cast_precision_loss)] // a count
+    fn seconds_a_frame(&self, tries: usize) -> Result<f64> {
+        let count = self.frames.len();
+        let once = || -> Result<f64> {
+            let clock = Instant::now();
+            self.engine.predictor().submit(&self.frames, 0..count, &self.windows, self.look)?.wait()?;
+            Ok(clock.elapsed().as_secs_f64())
+        };
+        once()?;
+        let mut best = f64::INFINITY;
+        for _ in 0..tries {
+            best = best.min(once()?);
+        }
+        Ok(best / count as f64)
+    }
 }
 
 fn path() -> Option<PathBuf> {

@@ -29,27 +29,40 @@ impl Default for Follow {
     }
 }
 
+/// A point that was seen counts as such until its likelihood falls below this share of the threshold: one that only
+/// dims is still where the window is.
+const DIM: f64 = 1.0 / 3.0;
+/// After so many frames the whole frame is looked at once more, for what may have come into sight elsewhere.
+const AGAIN: usize = 128;
+
 /// Follows one animal, or all as one, from batch to batch.
 #[derive(Debug)]
 pub(super) struct Follower {
     how: Follow,
     /// Where to look next; the whole frame when `None`.
     window: Option<Window>,
-    /// How many points were seen when the whole frame was looked at last.
-    seen: usize,
+    /// Which points were seen last.
+    seen: Vec<bool>,
+    /// The largest distance between two seen points, in pixels: how far away one that is not seen may be.
+    reach: Option<f64>,
+    /// Frames since the whole was looked at.
+    since: usize,
 }
 
 /// What frames and windows the network shall look at; gives their peaks.
 type Network<'a> = dyn FnMut(Range<usize>, &[Window]) -> Result<Vec<Peaks>> + 'a;
 
+/// Where a point is in one frame, and its likelihood.
+type Place = ([f64; 2], f64);
+
 impl Follower {
     pub fn new(how: Follow) -> Self {
-        Self { how, window: None, seen: 0 }
+        Self { how, window: None, seen: Vec::new(), reach: None, since: 0 }
     }
 
-    /// Begins anew with the whole frame.
+    /// Begins anew with the whole frame, as if nothing had been seen before.
     pub fn forget(&mut self) {
-        self.window = None;
+        *self = Self::new(self.how);
     }
 
     /// Rows `[frame][point][candidate][3]` of all frames of a batch. `crop`: the part of the frames that counts.
@@ -57,6 +70,9 @@ impl Follower {
         let whole = crop.unwrap_or(Window { x: 0, y: 0, width: frames.width(), height: frames.height() });
         let mut values = Vec::new();
         let mut at = 0;
+        if self.since >= AGAIN {
+            self.window = None;
+        }
         while at < frames.len() {
             // Where the animal is searched for, one frame is enough to find it.
             let (window, to) = match self.window {
@@ -65,60 +81,92 @@ impl Follower {
             };
             let searched = self.window.is_none();
             let peaks = network(at..to, &vec![window; to - at])?;
-            for peaks in &peaks {
+            'batch: for peaks in &peaks {
                 for image in 0..peaks.images() {
-                    let points = self.points(peaks, image);
+                    let places: Vec<Place> = (0..peaks.points())
+                        .filter_map(|p| peaks.get(image, p))
+                        .map(|(at, likelihood)| ([at.x, at.y], likelihood))
+                        .collect();
                     if searched {
-                        self.seen = points.len();
-                    } else if self.lost(&points, window, whole) {
+                        self.seen = places.iter().map(|p| p.1 >= self.how.threshold).collect();
+                        self.since = 0;
+                    } else if self.lost(&places, window, whole) {
                         self.window = None;
-                        break;
+                        break 'batch;
+                    } else {
+                        self.note(&places);
+                        self.since += 1;
                     }
                     values.extend_from_slice(peaks.row(image));
                     at += 1;
+                    let points = self.points(&places);
                     self.window = self.around(&points, whole);
-                }
-                if self.window.is_none() {
-                    break;
                 }
             }
         }
         Ok(values)
     }
 
-    /// The points of an image that count as seen.
-    fn points(&self, peaks: &Peaks, image: usize) -> Vec<[f64; 2]> {
-        (0..peaks.points())
-            .filter_map(|p| peaks.get(image, p))
-            .filter(|(_, likelihood)| *likelihood >= self.how.threshold)
-            .map(|(at, _)| [at.x, at.y])
-            .collect()
+    /// The seen points among places.
+    fn points(&mut self, places: &[Place]) -> Vec<[f64; 2]> {
+        let points: Vec<[f64; 2]> =
+            places.iter().zip(&self.seen).filter(|(_, seen)| **seen).map(|(p, _)| p.0).collect();
+        let apart = |a: &[f64; 2], b: &[f64; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
+        let reach =
+            points.iter().flat_map(|a| points.iter().map(move |b| apart(a, b))).max_by(f64::total_cmp);
+        if points.len() > 1 {
+            self.reach = self.reach.into_iter().chain(reach).max_by(f64::total_cmp);
+        }
+        points
     }
 
-    /// Whether the whole frame must be looked at: points went missing, or came so near to the rim that they may lie
-    /// beyond it.
-    fn lost(&self, points: &[[f64; 2]], window: Window, whole: Window) -> bool {
+    /// Which points are seen now.
+    fn note(&mut self, places: &[Place]) {
+        let least = self.how.threshold;
+        for (seen, (_, likelihood)) in self.seen.iter_mut().zip(places) {
+            *seen = *likelihood >= if *seen { least * DIM } else { least };
+        }
+    }
+
+    /// Whether the whole frame must be looked at: a seen point went missing, or one came so near to the rim that it may
+    /// lie beyond it.
+    fn lost(&self, places: &[Place], window: Window, whole: Window) -> bool {
         let near = |at: f64, from: usize, length: usize, least: usize, most: usize| {
             let (from_px, to_px) = (px(from), px(from + length));
             (from > least && at < from_px + RIM) || (from + length < most && at > to_px - RIM)
         };
-        points.len() < self.seen
-            || points.iter().any(|[x, y]| {
-                near(*x, window.x, window.width, whole.x, whole.x + whole.width)
-                    || near(*y, window.y, window.height, whole.y, whole.y + whole.height)
-            })
+        places.iter().zip(&self.seen).any(|(([x, y], likelihood), seen)| {
+            let missing = *seen && *likelihood < self.how.threshold * DIM;
+            let sighted = *seen || *likelihood >= self.how.threshold;
+            missing
+                || sighted
+                    && (near(*x, window.x, window.width, whole.x, whole.x + whole.width)
+                        || near(*y, window.y, window.height, whole.y, whole.y + whole.height))
+        })
+    }
+
+    /// Pixels kept around the seen points: more while others are not seen, which may be as far away as any two ever
+    /// were from each other.
+    fn margin(&self) -> usize {
+        let margin = self.how.margin;
+        if self.seen.iter().all(|s| *s) {
+            return margin;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // pixels
+        let reach = self.reach.map_or(2 * margin, |r| r.ceil() as usize + margin / 2);
+        reach.max(margin)
     }
 
     /// The window to look through next: the last one while it fits, else a new one around the points, on the grid
     /// and inside `whole`. `None` without points, or when it would be nearly as large as the whole.
     fn around(&self, points: &[[f64; 2]], whole: Window) -> Option<Window> {
-        let (x, width) = side(points.iter().map(|p| p[0]), self.how.margin, whole.x, whole.width)?;
-        let (y, height) = side(points.iter().map(|p| p[1]), self.how.margin, whole.y, whole.height)?;
+        let (x, width) = side(points.iter().map(|p| p[0]), self.margin(), whole.x, whole.width)?;
+        let (y, height) = side(points.iter().map(|p| p[1]), self.margin(), whole.y, whole.height)?;
         let new = Window { x, y, width, height };
         // Other sizes cost the network's library preparation: one that is roomy enough is kept.
         if let Some(old) = self.window.filter(|old| new.width <= old.width && new.height <= old.height) {
             let roomy = |at: f64, from: usize, length: usize, least: usize, most: usize| {
-                let half = px(self.how.margin) / 2.0;
+                let half = px(self.margin()) / 2.0;
                 (from == least || at >= px(from) + half)
                     && (from + length == most || at <= px(from + length) - half)
             };

@@ -36,12 +36,51 @@ pub(super) struct Geometry {
     pub groups: i64,
 }
 
-/// Weight and bias in the order oneDNN's kernel reads them; right for inputs of any size, fastest for the one it was
-/// packed for.
+/// Weight and bias as oneDNN's kernels take them.
 #[derive(Debug)]
 pub(super) struct Packed {
     weight: Tensor,
     bias: Tensor,
+}
+
+/// The same for inputs of several sizes: kernels for other sizes read weights in another order, and are up to three
+/// times slower when they are given the wrong one.
+#[derive(Debug)]
+pub(super) struct Packs {
+    plain: Packed,
+    /// The size of the last input.
+    last: Vec<i64>,
+    /// The newest last.
+    kept: Vec<(Vec<i64>, Packed)>,
+}
+
+/// Sizes that are kept packed; each costs as much memory as the weights.
+const KEPT: usize = 4;
+
+impl Packs {
+    pub fn new(weight: &Tensor, bias: &Tensor) -> Self {
+        let plain = Packed { weight: weight.shallow_clone(), bias: bias.shallow_clone() };
+        Self { plain, last: Vec::new(), kept: Vec::new() }
+    }
+
+    /// What is best for `x`. A size is packed for when it comes twice in a row; before that oneDNN packs in passing.
+    pub fn of(&mut self, g: Geometry, x: &Tensor) -> Result<&Packed> {
+        let size = x.size();
+        if let Some(at) = self.kept.iter().position(|k| k.0 == size) {
+            let found = self.kept.remove(at);
+            self.kept.push(found);
+        } else if self.last == size {
+            if self.kept.len() >= KEPT {
+                self.kept.remove(0);
+            }
+            self.kept.push((size.clone(), Packed::new(&self.plain.weight, &self.plain.bias, g, x)?));
+        }
+        self.last = size;
+        Ok(match self.kept.last() {
+            Some((size, packed)) if *size == self.last => packed,
+            _ => &self.plain,
+        })
+    }
 }
 
 impl Packed {
@@ -171,11 +210,11 @@ mod tests {
             let padding = [kernel / 2 * dilation; 2];
             let g = Geometry { stride, padding, dilation, groups };
             let (weight, bias) = (random(&[8, 8 / groups, kernel, kernel]) * 3.0, random(&[8]));
-            let mut packed = None;
-            // The second size is another than it was packed for.
-            for size in [[2, 8, 12, 16], [1, 8, 9, 7]] {
+            let mut packs = Packs::new(&weight, &bias);
+            // Unpacked, packed, another size, and packed again.
+            for size in [[2, 8, 12, 16], [2, 8, 12, 16], [1, 8, 9, 7], [2, 8, 12, 16]] {
                 let x = super::super::channels_last(&random(&size)).unwrap();
-                let packed = packed.get_or_insert_with(|| Packed::new(&weight, &bias, g, &x).unwrap());
+                let packed = packs.of(g, &x).unwrap();
                 let plain = x.conv2d(&weight, Some(&bias), [stride; 2], padding, [dilation; 2], groups);
                 let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-4;
                 for act in [Act::None, Act::Relu, Act::Relu6] {

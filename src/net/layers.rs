@@ -1,7 +1,7 @@
-use super::fused::{self, Geometry, Packed};
+use super::fused::{self, Geometry, Packs};
 use super::params::{Init, Params, Role};
 use crate::error::Result;
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use tch::{CModule, Device, Kind, Tensor, no_grad};
 
 /// How a forward pass is run.
@@ -342,8 +342,8 @@ struct Folded {
     weight: Tensor,
     bias: Tensor,
     kind: Kind,
-    /// The same for the fused kernels, made when the size of the input is known.
-    packed: OnceCell<Packed>,
+    /// The same for the fused kernels, made when sizes of inputs are known.
+    packs: RefCell<Packs>,
 }
 
 impl ConvNorm {
@@ -362,7 +362,7 @@ impl ConvNorm {
         match self.fused(mode, x.device()) {
             Some((folded, module)) => {
                 let (x, g) = self.conv.ready(x, folded.kind)?;
-                let y = folded.packed(g, &x)?.conv(module, &x, g, self.act)?;
+                let y = folded.packs.borrow_mut().of(g, &x)?.conv(module, &x, g, self.act)?;
                 Ok(y.f_to_kind(mode.compute)?)
             }
             None => self.act.apply(self.forward_linear(x, mode)?),
@@ -393,7 +393,7 @@ impl ConvNorm {
                 if self.act == Act::None && act != Act::Relu6 && folded.kind == mode.compute =>
             {
                 let (x, g) = self.conv.ready(x, folded.kind)?;
-                folded.packed(g, &x)?.conv_add(module, &to, &x, g, act == Act::Relu)
+                folded.packs.borrow_mut().of(g, &x)?.conv_add(module, &to, &x, g, act == Act::Relu)
             }
             _ => act.apply(to.f_add_(&self.forward(x, mode)?)?),
         }
@@ -426,24 +426,11 @@ impl ConvNorm {
         let kind = self.conv.kind(Mode { train: false, ..mode }, self.conv.weight.device());
         self.folded = Some(no_grad(|| -> Result<_> {
             let (weight, bias) = self.fold_now()?;
-            Ok(Folded {
-                weight: channels_last(&weight)?.f_to_kind(kind)?,
-                bias: bias.f_to_kind(kind)?,
-                kind,
-                packed: OnceCell::new(),
-            })
+            let (weight, bias) = (channels_last(&weight)?.f_to_kind(kind)?, bias.f_to_kind(kind)?);
+            let packs = RefCell::new(Packs::new(&weight, &bias));
+            Ok(Folded { weight, bias, kind, packs })
         })?);
         Ok(())
-    }
-}
-
-impl Folded {
-    fn packed(&self, g: Geometry, x: &Tensor) -> Result<&Packed> {
-        if let Some(packed) = self.packed.get() {
-            return Ok(packed);
-        }
-        let packed = Packed::new(&self.weight, &self.bias, g, x)?;
-        Ok(self.packed.get_or_init(|| packed))
     }
 }
 

@@ -79,9 +79,9 @@ pub struct Net {
     params: Params,
     backbone: Backbone,
     head: Head,
-    /// `[1, 3, 1, 1]`, of 0..255 values.
-    mean: Tensor,
-    std: Tensor,
+    /// `[1, 3, 1, 1]` each: bytes times `scale` plus `shift` are normalised.
+    scale: Tensor,
+    shift: Tensor,
 }
 
 impl Net {
@@ -106,15 +106,13 @@ impl Net {
         let mut params = Params::new(device);
         let backbone = Backbone::new(&mut params, &spec.net, spec.backbone_stride, seed)?;
         let head = Head::new(&mut params, &spec.head, &backbone, spec.output_stride, spec.points, seed)?;
-        let mean = constant(entry.mean, device)?;
-        let std = constant(entry.std, device)?;
-        Ok(Self { spec: spec.clone(), params, backbone, head, mean, std })
+        let (scale, shift) = constants(entry.mean, entry.std, device)?;
+        Ok(Self { spec: spec.clone(), params, backbone, head, scale, shift })
     }
 
     /// Sets other normalisation constants (of R, G, B in 0..1) than the registry's.
     pub(crate) fn normalise_by(&mut self, mean: [f64; 3], std: [f64; 3]) -> Result<()> {
-        self.mean = constant(mean, self.device())?;
-        self.std = constant(std, self.device())?;
+        (self.scale, self.shift) = constants(mean, std, self.device())?;
         Ok(())
     }
 
@@ -160,7 +158,7 @@ impl Net {
         no_grad(|| {
             // Bytes cross to the device, a quarter of what floats would be; the permuted view is channels-last as it is.
             let x = rgb.f_to_device(self.device())?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-            Ok(x.f_sub(&self.mean)?.f_div(&self.std)?)
+            Ok(self.shift.f_addcmul(&x, &self.scale)?)
         })
     }
 
@@ -205,10 +203,14 @@ impl Net {
     }
 }
 
-/// Per-channel constants of 0..1 as a tensor that goes with 0..255 bytes.
-fn constant(v: [f64; 3], device: Device) -> Result<Tensor> {
-    let t = Tensor::f_from_slice(&v.map(|x| x * 255.0))?;
-    Ok(t.f_view([1, 3, 1, 1])?.f_to_kind(Kind::Float)?.f_to_device(device)?)
+/// Scale and shift of 0..255 bytes for a mean and a standard deviation of 0..1 values.
+fn constants(mean: [f64; 3], std: [f64; 3], device: Device) -> Result<(Tensor, Tensor)> {
+    let make = |v: [f64; 3]| -> Result<Tensor> {
+        Ok(Tensor::f_from_slice(&v)?.f_view([1, 3, 1, 1])?.f_to_kind(Kind::Float)?.f_to_device(device)?)
+    };
+    let scale = std.map(|s| 1.0 / (255.0 * s));
+    let shift = std::array::from_fn(|i| -mean[i] / std[i]);
+    Ok((make(scale)?, make(shift)?))
 }
 
 /// A network for inference; see [`Net::fold`].
