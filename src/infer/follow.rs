@@ -32,9 +32,6 @@ impl Default for Follow {
 /// A point that was seen counts as such until its likelihood falls below this share of the threshold: one that only
 /// dims is still where the window is.
 const DIM: f64 = 1.0 / 3.0;
-/// After so many frames the whole frame is looked at once more, for what may have come into sight elsewhere.
-const AGAIN: usize = 128;
-
 /// Follows one animal, or all as one, from batch to batch.
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -45,8 +42,6 @@ pub(super) struct Follower {
     seen: Vec<bool>,
     /// The largest distance between two seen points, in pixels: how far away one that is not seen may be.
     reach: Option<f64>,
-    /// Frames since the whole was looked at.
-    since: usize,
 }
 
 /// What frames and windows the network shall look at; gives their peaks.
@@ -57,7 +52,7 @@ type Place = ([f64; 2], f64);
 
 impl Follower {
     pub fn new(how: Follow) -> Self {
-        Self { how, window: None, seen: Vec::new(), reach: None, since: 0 }
+        Self { how, window: None, seen: Vec::new(), reach: None }
     }
 
     /// Begins anew with the whole frame, as if nothing had been seen before.
@@ -70,9 +65,6 @@ impl Follower {
         let whole = crop.unwrap_or(Window { x: 0, y: 0, width: frames.width(), height: frames.height() });
         let mut values = Vec::new();
         let mut at = 0;
-        if self.since >= AGAIN {
-            self.window = None;
-        }
         while at < frames.len() {
             // Where the animal is searched for, one frame is enough to find it.
             let (window, to) = match self.window {
@@ -89,13 +81,11 @@ impl Follower {
                         .collect();
                     if searched {
                         self.seen = places.iter().map(|p| p.1 >= self.how.threshold).collect();
-                        self.since = 0;
                     } else if self.lost(&places, window, whole) {
                         self.window = None;
                         break 'batch;
                     } else {
                         self.note(&places);
-                        self.since += 1;
                     }
                     values.extend_from_slice(peaks.row(image));
                     at += 1;
@@ -174,7 +164,7 @@ impl Follower {
                 roomy(*x, old.x, old.width, whole.x, whole.x + whole.width)
                     && roomy(*y, old.y, old.height, whole.y, whole.y + whole.height)
             });
-            let small = old.width * old.height <= 2 * new.width * new.height;
+            let small = 2 * old.width * old.height <= 3 * new.width * new.height;
             if inside && small {
                 return Some(old);
             }
@@ -184,7 +174,7 @@ impl Follower {
 }
 
 /// Begin and length of a window along one axis: `margin` around what is seen, a multiple of twice the grid where there
-/// is room, and begun on the grid that the network lays over the whole frame.
+/// is room (few sizes cost less preparation), and begun on the grid that the network lays over the whole frame.
 fn side(
     seen: impl Iterator<Item = f64> + Clone,
     margin: usize,

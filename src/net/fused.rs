@@ -48,38 +48,42 @@ pub(super) struct Packed {
 #[derive(Debug)]
 pub(super) struct Packs {
     plain: Packed,
-    /// The size of the last input.
-    last: Vec<i64>,
+    /// Sizes of inputs that came so far, the newest last.
+    met: Vec<Vec<i64>>,
     /// The newest last.
     kept: Vec<(Vec<i64>, Packed)>,
 }
 
 /// Sizes that are kept packed; each costs as much memory as the weights.
-const KEPT: usize = 4;
+const KEPT: usize = 6;
+/// Sizes that are remembered as met.
+const MET: usize = 32;
 
 impl Packs {
     pub fn new(weight: &Tensor, bias: &Tensor) -> Self {
         let plain = Packed { weight: weight.shallow_clone(), bias: bias.shallow_clone() };
-        Self { plain, last: Vec::new(), kept: Vec::new() }
+        Self { plain, met: Vec::new(), kept: Vec::new() }
     }
 
-    /// What is best for `x`. A size is packed for when it comes twice in a row; before that oneDNN packs in passing.
+    /// What is best for `x`. A size is packed for when it comes again; the first time oneDNN packs in passing.
     pub fn of(&mut self, g: Geometry, x: &Tensor) -> Result<&Packed> {
         let size = x.size();
         if let Some(at) = self.kept.iter().position(|k| k.0 == size) {
             let found = self.kept.remove(at);
             self.kept.push(found);
-        } else if self.last == size {
+        } else if self.met.contains(&size) {
             if self.kept.len() >= KEPT {
                 self.kept.remove(0);
             }
-            self.kept.push((size.clone(), Packed::new(&self.plain.weight, &self.plain.bias, g, x)?));
+            self.kept.push((size, Packed::new(&self.plain.weight, &self.plain.bias, g, x)?));
+        } else {
+            if self.met.len() >= MET {
+                self.met.remove(0);
+            }
+            self.met.push(size);
+            return Ok(&self.plain);
         }
-        self.last = size;
-        Ok(match self.kept.last() {
-            Some((size, packed)) if *size == self.last => packed,
-            _ => &self.plain,
-        })
+        Ok(self.kept.last().map_or(&self.plain, |k| &k.1))
     }
 }
 

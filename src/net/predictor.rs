@@ -194,7 +194,8 @@ fn parts(frames: &Frames, which: Range<usize>, windows: &[Window]) -> Result<Ten
         Ok(of.f_narrow(1, to_i64(w.y), to_i64(w.height))?.f_narrow(2, to_i64(w.x), to_i64(w.width))?)
     };
     if windows.iter().all(|w| w == first) {
-        return cut(&all, first);
+        // In one piece: what follows would lay out floats otherwise, at four times the cost.
+        return Ok(cut(&all, first)?.f_contiguous()?);
     }
     let parts = windows
         .iter()
