@@ -99,7 +99,8 @@ fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
     let video = place.film("m1.mp4", 1500 + 300 * kills, (96, 80));
     let (undisturbed, killed) = (place.at("undisturbed"), place.at("killed"));
     for dynamic in [false, true] {
-        let more: &[&str] = if dynamic { &["--dynamic-crop", "--top-k", "3", "--frames", "100-2399"] } else { &[] };
+        let more: &[&str] =
+            if dynamic { &["--dynamic-crop", "--top-k", "3", "--frames", "100-2399"] } else { &[] };
         let began = Instant::now();
         assert!(place.command(&video, &undisturbed, more).status().unwrap().success());
         let whole = began.elapsed();
@@ -192,11 +193,16 @@ fn what_is_kept_is_used_only_where_it_fits() {
     // The size of batches that it was begun with goes on, whatever would be measured now.
     stop(&request);
     assert!(resumed(&Request { batch: None, ..request.clone() }).0 >= 512);
-    // Another setting: told, and begun anew.
+    // Another setting: refused, and nothing is lost by it; unless it is forced, and that can be gone on with too.
     stop(&request);
-    let (frames, warnings) = resumed(&Request { resize: Some(0.5), ..request.clone() });
-    assert_eq!(frames, 0);
-    assert!(warnings.iter().any(|w| w.contains("another settings")), "{warnings:?}");
+    let other = Request { resize: Some(0.5), ..request.clone() };
+    let e = analyze(&engine, &video, &other, &Quiet::default()).unwrap_err();
+    assert!(e.kind() == limn::Kind::Exists && e.what().contains("another settings"), "{e}");
+    assert!(resumed(&request).0 >= 512);
+    stop(&request);
+    let forced = Request { force: true, ..other };
+    stop(&forced);
+    assert!(resumed(&forced).0 >= 512);
     // A chunk that rotted costs itself and what comes after it; a cut manifest its last line.
     stop(&request);
     let rows = unfinished.join("rows.f32");
@@ -351,15 +357,22 @@ fn settings_are_part_of_what_is_finished() {
     let plain = Request::default();
     let follow = Request { follow: Some(Follow::default()), ..Request::default() };
     let top = Request { candidates: Some(4), ..Request::default() };
-    for request in [&plain, &follow, &top, &plain] {
-        assert!(!skipped(request), "other settings are computed");
-        assert!(skipped(request), "the same are not");
+    let refused = |video: &Path, request: &Request| {
+        let e = analyze(&engine, video, request, &Quiet::default()).unwrap_err();
+        assert_eq!(e.kind(), limn::Kind::Exists, "{e}");
+    };
+    assert!(!skipped(&plain));
+    for (request, before) in [(&follow, &plain), (&top, &follow), (&plain, &top)] {
+        refused(&video, request);
+        assert!(skipped(before), "nothing was touched");
+        let forced = Request { force: true, ..(*request).clone() };
+        assert!(!skipped(&forced) && skipped(request), "the same is not computed again");
     }
+    let candidates = files(video.parent().unwrap()).iter().any(|f| f.0.contains("_candidates"));
+    assert!(!candidates, "those of other tracks are gone");
     let other = place.film("m1.mp4", 31, (96, 80));
-    assert!(
-        !analyze(&engine, &other, &plain, &Quiet::default()).unwrap().skipped,
-        "another video of that name"
-    );
+    refused(&other, &plain); // another video of that name
+    assert!(!analyze(&engine, &other, &Request { force: true, ..plain }, &Quiet::default()).unwrap().skipped);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::bench::Decoder;
 use super::{Report, Terminal};
 use crate::error::{Error, Kind, Result};
-use crate::infer::{Analysis, Engine, Follow, Request, analyze, holds_pictures};
+use crate::infer::{Analysis, Engine, Follow, Request, analyze, holds_pictures, result_path};
 use crate::net::{Precision, Window, device};
 use crate::project::{Project, is_video};
 use crate::train::session;
@@ -321,7 +321,8 @@ pub(super) fn apart(videos: &[PathBuf], out: Option<&Path>) -> Result<()> {
     let mut seen = std::collections::BTreeMap::new();
     for video in videos {
         let folder = out.map_or_else(|| crate::files::folder_of(video), Path::to_owned);
-        if let Some(other) = seen.insert((folder, video.file_stem()), video)
+        let folder = folder.canonicalize().unwrap_or(folder);
+        if let Some(other) = seen.insert(result_path(&folder, video, "", ""), video)
             && other != video
         {
             return Err(Error::new(

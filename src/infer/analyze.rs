@@ -6,7 +6,7 @@ use super::pipeline::{self, CHUNK, NAMED};
 use super::plan::{Plan, Settings};
 use super::results::{Meta, result_path};
 use super::stages::{Clock, Seen, Stages};
-use super::store::{Found, Store, begun_with_batch};
+use super::store::{Found, Store, begun_with_batch, sweep};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::formats::candidates::CandidatesH5;
@@ -130,26 +130,37 @@ pub fn analyze_seen(
     };
     let meta = Meta::new(engine, video, &input, &settings);
     let note = path("_meta.yaml");
+    // What an earlier run has finished, and whether that is what is wanted.
     let finished = |done: &Analysis| {
-        let files = [Some(&done.h5), Some(&done.csv), Some(&done.times), done.candidates.as_ref()];
-        files.into_iter().flatten().all(|p| p.exists()).then(|| Meta::read(&note)).flatten()
+        [&done.h5, &done.csv, &done.times].iter().all(|p| p.exists()).then(|| Meta::read(&note)).flatten()
     };
-    let vouched = |done: &Analysis| finished(done).filter(|old| old.vouches_for(&meta));
+    let vouched = |done: &Analysis| {
+        let whole = done.candidates.as_ref().is_none_or(|p| p.exists());
+        finished(done).filter(|old| whole && old.vouches_for(&meta))
+    };
     let left_alone = |done: Analysis, old: Meta| {
         watch.note(&format!("{}: already analyzed with this model (--force does it again)", video.display()));
         Analysis { skipped: true, missing: old.missing, device: old.device, ..done }
     };
+    let unfinished = path("_unfinished");
     if !request.force
         && let Some(old) = vouched(&done)
     {
+        sweep(&unfinished);
         return Ok(left_alone(done, old));
+    }
+    if !request.force
+        && let Some(why) = finished(&done).and_then(|old| old.other_than(&meta))
+    {
+        return Err(Error::new(Kind::Exists, format!("there are results of {why} already"))
+            .at(done.h5.display())
+            .mend("--force (in the window: analyze again what is finished) replaces them, --out with another folder keeps both"));
     }
     if request.batch == Some(0) {
         return Err(
             Error::new(Kind::Usage, "a batch of 0 frames is none").mend("give --batch a number above 0")
         );
     }
-    let unfinished = path("_unfinished");
     let name = video.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     watch.begin(
         &format!("analyze {name}"),
@@ -157,11 +168,7 @@ pub fn analyze_seen(
     );
     let result = (|| {
         let look = Look { resize: settings.resize, candidates: settings.candidates };
-        let batch = match request.batch.or_else(|| begun_with_batch(&unfinished).filter(|_| !request.force)) {
-            Some(batch) => batch.min(CHUNK),
-            None => batch::choose(engine, input.size(), settings.crop, look, watch)?,
-        };
-        let plan = Plan {
+        let mut plan = Plan {
             program: format!("limn {}", crate::VERSION),
             model: engine.identity().to_owned(),
             video: input.fingerprint().to_owned(),
@@ -169,13 +176,19 @@ pub fn analyze_seen(
             first: settings.frames[0],
             end: settings.frames[1],
             settings: settings.clone(),
-            device: engine.device().split(" (cuda:").next().unwrap_or_default().to_owned(),
+            // Neither which of equal cards it is nor how many threads a CPU lends today.
+            device: engine.device().split([',', '(']).next().unwrap_or_default().trim().to_owned(),
             precision: engine.precision().to_string(),
-            batch,
+            batch: 0,
             chunk: CHUNK,
+            forced: request.force,
         };
-        done.batch = batch;
-        let mut store = open(&unfinished, &plan, request.force, &name, watch)?;
+        plan.batch = match request.batch.or_else(|| begun_with_batch(&unfinished, &plan)) {
+            Some(batch) => batch.min(CHUNK),
+            None => batch::choose(engine, input.size(), settings.crop, look, watch)?,
+        };
+        done.batch = plan.batch;
+        let mut store = open(&unfinished, &plan, &name, watch)?;
         // Another limn may have finished it while this one looked.
         if !request.force
             && let Some(old) = vouched(&done)
@@ -217,7 +230,7 @@ pub fn analyze_seen(
         done.missing = store.missing().len();
         let mut meta = Meta::new(engine, video, &input, &settings);
         meta.missing = done.missing;
-        finish(store, &plan, &input, &done, &meta, &note)?;
+        finish(store, &plan, &input, (&done, &path("_candidates.h5")), (&meta, &note), watch)?;
         #[allow(clippy::cast_precision_loss)]
         let computed = (plan.end - plan.first - done.resumed) as f64;
         done.fps = computed / began.elapsed().as_secs_f64().max(1e-9);
@@ -271,6 +284,9 @@ fn settings(request: &Request, input: &Input) -> Result<Settings> {
             "give --resize a number from 0.05 to 4",
         );
     }
+    if request.follow.is_some_and(|f| f.margin > 10_000) {
+        return usage("that is no margin around an animal".into(), "give --crop-margin up to 10000 pixels");
+    }
     let candidates = request.candidates.unwrap_or(1);
     if !(1..=64).contains(&candidates) {
         return usage(
@@ -288,8 +304,8 @@ fn settings(request: &Request, input: &Input) -> Result<Settings> {
 }
 
 /// Opens what an earlier run has done, and says so.
-fn open(folder: &Path, plan: &Plan, force: bool, name: &str, watch: &dyn Watch) -> Result<Store> {
-    let (store, found) = Store::open(folder, plan, force)?;
+fn open(folder: &Path, plan: &Plan, name: &str, watch: &dyn Watch) -> Result<Store> {
+    let (store, found) = Store::open(folder, plan)?;
     match found {
         Found::Nothing => {}
         Found::Frames(n) => watch.note(&format!("{name}: going on after {n} frames that are done")),
@@ -305,9 +321,9 @@ fn finish(
     mut store: Store,
     plan: &Plan,
     input: &Input,
-    done: &Analysis,
-    meta: &Meta,
-    note: &Path,
+    (done, candidates): (&Analysis, &Path),
+    (meta, note): (&Meta, &Path),
+    watch: &dyn Watch,
 ) -> Result<()> {
     let folder = store.final_folder()?;
     let out = files::folder_of(note);
@@ -316,12 +332,20 @@ fn finish(
     // The old note must not vouch for new tracks, should we be stopped in between; the new one comes last.
     if note.exists() {
         std::fs::remove_file(note).map_err(|e| Error::io("replace the note", note, e))?;
+        // Nor may other candidates than these stand beside them.
+        if done.candidates.is_none() && candidates.exists() {
+            std::fs::remove_file(candidates)
+                .map_err(|e| Error::io("replace the candidates", candidates, e))?;
+        }
     }
     let places = [done.candidates.as_deref(), Some(&done.times), Some(&done.csv), Some(&done.h5), Some(note)];
     let moves: Vec<(PathBuf, &Path)> = places.into_iter().flatten().map(|p| (new(p), p)).collect();
     files::take_places(moves.iter().map(|(from, to)| (from.as_path(), *to)))?;
     files::sync_folder(&out)?;
-    store.remove()
+    if let Err(e) = store.remove() {
+        watch.warn(&format!("{}: the results are whole, but {e}", note.display()));
+    }
+    Ok(())
 }
 
 /// Writes the final files into the places that `new` gives.

@@ -118,12 +118,12 @@ impl<S: Source> Source for For<S> {
     type Raw = S::Raw;
     type Paint = S::Paint;
 
-    fn next(&mut self) -> Result<Option<Given<S::Raw>>> {
+    fn next(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<Given<S::Raw>>> {
         let began = *self.began.get_or_insert_with(Instant::now);
         if began.elapsed() > self.time {
             return Ok(None);
         }
-        self.source.next()
+        self.source.next(wanted)
     }
 
     fn paint(&self) -> S::Paint {
@@ -242,7 +242,7 @@ pub fn decoding(
     let (began, mut frames) = (Instant::now(), 0_usize);
     while began.elapsed().as_secs_f64() < seconds / 2.0 {
         watch.check()?;
-        match alone.next()? {
+        match alone.next(&|| true)? {
             Some(given) => frames += usize::from(given.raw.is_ok()),
             None => break,
         }
@@ -254,7 +254,7 @@ pub fn decoding(
     let (began, mut converting, mut done) = (Instant::now(), Duration::ZERO, 0_usize);
     while done < frames {
         watch.check()?;
-        let Some(given) = both.next()? else { break };
+        let Some(given) = both.next(&|| true)? else { break };
         let Ok(raw) = given.raw else { continue };
         let clock = Instant::now();
         done += usize::from(paint.write(&raw, &mut rgb).is_ok());

@@ -147,49 +147,56 @@ impl Follower {
         reach.max(margin)
     }
 
-    /// The window to look through next: the last one while it fits, else a new one around the points, on the grid
-    /// and inside `whole`. `None` without points, or when it would be nearly as large as the whole.
+    /// The window to look through next, around the points, on the grid and inside `whole`. `None` without points, or when
+    /// it would be nearly as large as the whole.
     fn around(&self, points: &[[f64; 2]], whole: Window) -> Option<Window> {
-        let (x, width) = side(points.iter().map(|p| p[0]), self.margin(), whole.x, whole.width)?;
-        let (y, height) = side(points.iter().map(|p| p[1]), self.margin(), whole.y, whole.height)?;
-        let new = Window { x, y, width, height };
-        // Other sizes cost the network's library preparation: one that is roomy enough is kept.
-        if let Some(old) = self.window.filter(|old| new.width <= old.width && new.height <= old.height) {
-            let roomy = |at: f64, from: usize, length: usize, least: usize, most: usize| {
-                let half = px(self.margin()) / 2.0;
-                (from == least || at >= px(from) + half)
-                    && (from + length == most || at <= px(from + length) - half)
-            };
-            let inside = points.iter().all(|[x, y]| {
-                roomy(*x, old.x, old.width, whole.x, whole.x + whole.width)
-                    && roomy(*y, old.y, old.height, whole.y, whole.y + whole.height)
-            });
-            let small = 2 * old.width * old.height <= 3 * new.width * new.height;
-            if inside && small {
-                return Some(old);
-            }
+        let x = Span::of(points.iter().map(|p| p[0] - px(whole.x)))?;
+        let y = Span::of(points.iter().map(|p| p[1] - px(whole.y)))?;
+        let (mut width, mut height) =
+            (x.size(self.margin(), whole.width), y.size(self.margin(), whole.height));
+        // Other sizes cost the network's library preparation: one that is large enough is kept.
+        if let Some(old) = self.window
+            && width <= old.width
+            && height <= old.height
+            && old.width * old.height <= 2 * width * height
+        {
+            (width, height) = (old.width, old.height);
         }
-        (width * height * 4 < whole.width * whole.height * 3).then_some(new)
+        let ((left, width), (top, height)) = (x.place(width, whole.width), y.place(height, whole.height));
+        let window = Window { x: whole.x + left, y: whole.y + top, width, height };
+        (width * height * 4 < whole.width * whole.height * 3).then_some(window)
     }
 }
 
-/// Begin and length of a window along one axis: `margin` around what is seen, a multiple of twice the grid where there
-/// is room (few sizes cost less preparation), and begun on the grid that the network lays over the whole frame.
-fn side(
-    seen: impl Iterator<Item = f64> + Clone,
-    margin: usize,
-    start: usize,
-    length: usize,
-) -> Option<(usize, usize)> {
-    let least = seen.clone().min_by(f64::total_cmp)?;
-    let most = seen.max_by(f64::total_cmp)?;
-    let from = cell(least - px(margin + start));
-    let to = cell(most + px(margin) - px(start)) + 1;
-    let wanted = (to.saturating_sub(from).div_ceil(2) * 2 * GRID).clamp(2 * GRID, length.max(2 * GRID));
-    let size = wanted.min(length);
-    let from = (from * GRID).min((length - size) / GRID * GRID);
-    let size = if from + size < (to * GRID).min(length) { length - from } else { size };
-    Some((start + from, size))
+/// From the least to the largest coordinate of the points along one axis, in pixels of the whole.
+struct Span {
+    least: f64,
+    most: f64,
+}
+
+impl Span {
+    fn of(seen: impl Iterator<Item = f64> + Clone) -> Option<Self> {
+        Some(Self { least: seen.clone().min_by(f64::total_cmp)?, most: seen.max_by(f64::total_cmp)? })
+    }
+
+    /// The length of a window with `margin` on both sides, of twice the grid's cells where there is room: few sizes cost
+    /// less preparation.
+    fn size(&self, margin: usize, length: usize) -> usize {
+        let cells = cell(self.most - self.least + 2.0 * px(margin)) + 1;
+        (cells.div_ceil(2) * 2 * GRID).min(length)
+    }
+
+    /// Begin and length of a window of this size with the points in its middle: on the grid that the network lays over
+    /// the whole, as near as that comes, and up to the whole's end where that is near.
+    fn place(&self, size: usize, length: usize) -> (usize, usize) {
+        let middle = f64::midpoint(self.least, self.most) - px(size) / 2.0;
+        let at = cell(middle + px(GRID) / 2.0) * GRID;
+        if at + size <= length {
+            return (at, size);
+        }
+        let at = (length - size) / GRID * GRID;
+        (at, length - at)
+    }
 }
 
 #[allow(clippy::cast_precision_loss)] // pixels

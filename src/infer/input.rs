@@ -172,8 +172,8 @@ impl Source for VideoFrames {
     type Raw = Raw;
     type Paint = VideoPaint;
 
-    fn next(&mut self) -> Result<Option<Given<Raw>>> {
-        let step = self.reader.next_raw()?;
+    fn next(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<Given<Raw>>> {
+        let step = self.reader.next_raw_while(wanted)?;
         Ok(step.filter(|s| s.frame < self.end).map(|s| Given { frame: s.frame, raw: s.picture }))
     }
 
@@ -215,11 +215,17 @@ impl Source for PictureFrames {
     type Raw = Picture;
     type Paint = Copied;
 
-    fn next(&mut self) -> Result<Option<Given<Picture>>> {
+    fn next(&mut self, _: &dyn Fn() -> bool) -> Result<Option<Given<Picture>>> {
         let frame = self.next;
         let Some(path) = self.paths.get(frame).filter(|_| frame < self.end) else { return Ok(None) };
         self.next += 1;
-        Ok(Some(Given { frame, raw: Picture::load(path).map_err(|e| e.what().to_owned()) }))
+        let raw = match Picture::load(path) {
+            Ok(picture) => Ok(picture),
+            // A disk that went away is no damaged picture.
+            Err(e) if e.kind() != Kind::Format => return Err(e),
+            Err(e) => Err(e.what().to_owned()),
+        };
+        Ok(Some(Given { frame, raw }))
     }
 
     fn paint(&self) -> Copied {

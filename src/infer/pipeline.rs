@@ -8,7 +8,9 @@ use crate::error::{Error, Kind, Result};
 use crate::net::{Ahead, Frames, Look, Peaks, Window};
 use crate::watch::Watch;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::time::Duration;
 
 /// Frames after which an unfinished analysis is put on disk: what a sudden end can cost at most.
 pub(super) const CHUNK: usize = 256;
@@ -20,6 +22,8 @@ const BATCHES_AHEAD: usize = 1;
 const BUFFERS: usize = 4;
 /// So many undecodable frames are named one by one.
 pub(super) const NAMED: usize = 5;
+/// So often a wish to stop is listened for while frames are waited for.
+const LISTEN: Duration = Duration::from_millis(100);
 /// Stretches of rows that wait to be written.
 const ROWS_AHEAD: usize = 8;
 
@@ -85,14 +89,17 @@ pub(super) fn run<S: Source>(
     tell: &mut dyn FnMut(Seen),
 ) -> Result<()> {
     let paint = source.paint();
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (give_raw, take_raw) = sync_channel::<Given<S::Raw>>(DECODED_AHEAD);
         let (give_batch, take_batch) = sync_channel::<Batch>(BATCHES_AHEAD);
         let (give_back, take_back) = channel::<Frames>();
         let (give_rows, take_rows) = sync_channel::<Rows>(ROWS_AHEAD);
         let device = engine.predictor().net().device();
+        let over = &over;
         let decoder = scope.spawn(move || -> Result<()> {
-            while let Some(given) = clock.work(Stage::Decode, || source.next())? {
+            let wanted = || !over.load(Ordering::Relaxed);
+            while let Some(given) = clock.work(Stage::Decode, || source.next(&wanted))? {
                 if give_raw.send(given).is_err() {
                     break; // nobody wants more
                 }
@@ -114,13 +121,18 @@ pub(super) fn run<S: Source>(
             Compute { engine, job, clock, watch, tell, most: job.batch, named: 0, rows: give_rows };
         let computed = compute.all(&take_batch, &give_back);
         // Lets the others end when we stop early.
+        over.store(true, Ordering::Relaxed);
         drop((take_batch, give_back, compute));
         let ended = |thread: std::thread::Result<Result<()>>, what: &str| {
             thread.unwrap_or_else(|_| {
                 Err(Error::new(Kind::Compute, format!("the {what} thread ended unexpectedly")))
             })
         };
-        let decoded = ended(decoder.join(), "decoding");
+        let decoded = match ended(decoder.join(), "decoding") {
+            // It was told to, by what is the real cause.
+            Err(e) if e.kind() == Kind::Cancelled => Ok(()),
+            other => other,
+        };
         let converted = ended(converter.join(), "converting");
         let written = ended(writer.join(), "writing");
         // What could not be written or decoded is why the computing stopped, not the other way round.
@@ -146,10 +158,14 @@ impl Gather<'_> {
             if self.must_close(frame, size) && !self.close() {
                 return Ok(());
             }
-            let clock = self.clock;
+            let (clock, crop) = (self.clock, self.job.crop);
             let Some(batch) = self.batch(frame, size)? else { return Ok(()) };
             batch.count += 1;
             let painted = raw.and_then(|raw| {
+                let (w, h) = paint.size(&raw);
+                if crop.is_some_and(|c| c.x + c.width > w || c.y + c.height > h) {
+                    return Err(format!("the crop is not inside this picture of {w} x {h}"));
+                }
                 let Some(slot) = batch.frames.push() else { return Err("its batch is full".to_owned()) };
                 clock.work(Stage::Convert, || paint.write(&raw, slot))
             });
@@ -232,17 +248,26 @@ struct Compute<'a> {
 }
 
 impl Compute<'_> {
-    fn all(&mut self, batches: &Receiver<Batch>, give_back: &std::sync::mpsc::Sender<Frames>) -> Result<()> {
+    fn all(&mut self, batches: &Receiver<Batch>, give_back: &Sender<Frames>) -> Result<()> {
         let mut follower = self.job.follow.map(Follower::new);
         // On a GPU the next batch is on its way before the last one's peaks are asked for.
         let ahead = self.engine.predictor().net().device().is_cuda();
         let mut waiting: Option<(Batch, Vec<Ahead>)> = None;
-        while let Ok(batch) = batches.recv() {
+        let mut size = (0, 0);
+        loop {
             self.watch.check()?;
+            // Decoding up to the first frame may take minutes: a wish to stop is heard meanwhile.
+            let batch = match batches.recv_timeout(LISTEN) {
+                Ok(batch) => batch,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             if let Some(follower) = &mut follower {
-                if batch.first.is_multiple_of(self.job.chunk) {
+                let new = (batch.frames.width(), batch.frames.height());
+                if batch.first.is_multiple_of(self.job.chunk) || new != size {
                     follower.forget();
                 }
+                size = new;
                 let crop = self.job.crop;
                 let values = self.clock.work(Stage::Compute, || {
                     follower.look(&batch.frames, crop, &mut |which, windows| {
@@ -273,12 +298,7 @@ impl Compute<'_> {
     }
 
     /// Waits for a batch's peaks and sends its rows on; false when nobody wants them.
-    fn collect(
-        &mut self,
-        batch: Batch,
-        begun: Vec<Ahead>,
-        give_back: &std::sync::mpsc::Sender<Frames>,
-    ) -> Result<bool> {
+    fn collect(&mut self, batch: Batch, begun: Vec<Ahead>, give_back: &Sender<Frames>) -> Result<bool> {
         let values = self.clock.work(Stage::Compute, || -> Result<Vec<f32>> {
             let mut values = Vec::new();
             for part in begun {
@@ -289,7 +309,7 @@ impl Compute<'_> {
         Ok(self.finish(batch, &values, give_back))
     }
 
-    fn finish(&mut self, batch: Batch, values: &[f32], give_back: &std::sync::mpsc::Sender<Frames>) -> bool {
+    fn finish(&mut self, batch: Batch, values: &[f32], give_back: &Sender<Frames>) -> bool {
         let Batch { first, count, frames, numbers, missing } = batch;
         for (frame, reason) in missing.iter().take(NAMED.saturating_sub(self.named)) {
             self.watch.warn(&format!(
@@ -337,9 +357,7 @@ impl Compute<'_> {
                         part.len(),
                         self.most
                     ));
-                    if let Some(Err(e)) = begun.iter().map(|_| self.watch.check()).find(Result::is_err) {
-                        return Err(e);
-                    }
+                    self.watch.check()?;
                 }
                 Err(e) => return Err(e),
             }

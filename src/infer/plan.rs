@@ -44,6 +44,9 @@ pub(super) struct Plan {
     pub precision: String,
     pub batch: usize,
     pub chunk: usize,
+    /// Begun to do again what was finished (or begun otherwise).
+    #[serde(default)]
+    pub forced: bool,
 }
 
 impl Plan {

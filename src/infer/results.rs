@@ -70,8 +70,19 @@ impl Meta {
             .map_err(|e| Error::new(Kind::Format, format!("cannot write the analysis' note: {e}")))
     }
 
-    /// Whether these results are what an analysis with the facts of `now` would give.
-    pub fn vouches_for(&self, now: &Self) -> bool {
+    /// What these are results of, when an analysis with the facts of `now` must not replace them unasked: another video of
+    /// that name, or other settings. Another model replaces its forerunner's.
+    pub fn other_than(&self, now: &Self) -> Option<&'static str> {
+        let (video, settings) = self.same_as(now);
+        match (video, settings) {
+            (false, _) => Some("another video of this name"),
+            (true, false) => Some("other settings"),
+            (true, true) => None,
+        }
+    }
+
+    /// Whether video and settings are the same.
+    fn same_as(&self, now: &Self) -> (bool, bool) {
         let whole =
             Settings { frames: [0, now.frames], crop: None, resize: 1.0, follow: None, candidates: 1 };
         let video = match (&self.fingerprint, &now.fingerprint) {
@@ -79,7 +90,13 @@ impl Meta {
             _ => self.video_bytes == now.video_bytes,
         };
         let settings = |m: &Self| m.settings.clone().unwrap_or_else(|| whole.clone());
-        video && self.model == now.model && self.frames == now.frames && settings(self) == settings(now)
+        (video && self.frames == now.frames, settings(self) == settings(now))
+    }
+
+    /// Whether these results are what an analysis with the facts of `now` would give, or nearer to fp32 than that.
+    pub fn vouches_for(&self, now: &Self) -> bool {
+        let exact = |m: &Self| m.device.ends_with("fp32");
+        self.same_as(now) == (true, true) && self.model == now.model && (exact(self) || !exact(now))
     }
 }
 

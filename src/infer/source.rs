@@ -18,11 +18,13 @@ pub trait Source: Send {
     /// What makes pixels of it.
     type Paint: Paint<Self::Raw>;
 
-    /// The next frame, `None` after the last.
+    /// The next frame, `None` after the last. Where that may take long, it asks now and then whether it is still
+    /// `wanted`.
     ///
     /// # Errors
-    /// When the file cannot be read on; a frame that cannot be decoded is no error.
-    fn next(&mut self) -> Result<Option<Given<Self::Raw>>>;
+    /// When the file cannot be read on; a frame that cannot be decoded is no error. [`Kind::Cancelled`] when it is not
+    /// wanted any more.
+    fn next(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<Given<Self::Raw>>>;
 
     /// The second stage, for another thread.
     fn paint(&self) -> Self::Paint;
@@ -72,7 +74,7 @@ impl Source for Synthetic {
     type Raw = usize;
     type Paint = Noise;
 
-    fn next(&mut self) -> Result<Option<Given<usize>>> {
+    fn next(&mut self, _: &dyn Fn() -> bool) -> Result<Option<Given<usize>>> {
         let frame = self.next;
         self.next += 1;
         Ok((frame < self.frames).then_some(Given { frame, raw: Ok(frame) }))

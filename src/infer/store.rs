@@ -74,16 +74,18 @@ pub(super) enum Found {
 }
 
 impl Store {
-    /// Opens the unfinished results in `folder`, or begins them. Ones made by another plan are begun anew, and all when
-    /// `anew` says so.
+    /// Opens the unfinished results in `folder`, or begins them. Forced ones take the place of all others that were not
+    /// forced themselves.
     ///
     /// # Errors
-    /// [`Kind::Exists`] when another program is at work on them; when the folder cannot be written.
-    pub fn open(folder: &Path, plan: &Plan, anew: bool) -> Result<(Self, Found)> {
+    /// [`Kind::Exists`] when another program is at work on them, or when they were begun by another plan; when the folder
+    /// cannot be written.
+    pub fn open(folder: &Path, plan: &Plan) -> Result<(Self, Found)> {
         files::make_folder(folder)?;
+        files::sync_folder(&files::folder_of(folder))?;
         let lock = lock(folder)?;
         let row = plan.row_length();
-        let known = if anew { Ok(None) } else { read_manifest(&folder.join(MANIFEST), plan)? };
+        let known = read_manifest(&folder.join(MANIFEST), plan)?;
         let (done, found) = match known {
             Ok(None) => (Vec::new(), Found::Nothing),
             Ok(Some(lines)) => {
@@ -215,19 +217,20 @@ impl Store {
     /// The final files are in their places: nothing of this is needed any more.
     pub fn remove(self) -> Result<()> {
         let Self { folder, rows, lock, .. } = self;
-        // The manifest first: without it the rest is known as nothing.
-        let failed = |e| Error::io("remove what is finished", &folder, e);
-        std::fs::remove_file(folder.join(MANIFEST)).map_err(failed)?;
         drop(rows);
-        std::fs::remove_dir_all(&folder).map_err(failed)?;
-        drop(lock);
-        Ok(())
+        remove(&folder, lock)
     }
 }
 
 impl Sink for Store {
     fn take(&mut self, rows: Rows) -> Result<()> {
-        debug_assert_eq!(rows.first, self.next + self.open.len() / self.row.max(1));
+        let next = self.next + self.open.len() / self.row.max(1);
+        if rows.first != next || rows.values.len() != rows.frames * self.row {
+            let what = format!("rows of frame {} came where those of frame {next} were due", rows.first);
+            return Err(Error::new(Kind::Compute, what)
+                .at(self.folder.display())
+                .mend("this is a fault in limn; run it again, what is done is kept"));
+        }
         self.open.extend(rows.values);
         self.open_missing.extend(rows.missing);
         let end = rows.first + rows.frames;
@@ -262,12 +265,17 @@ fn lock(folder: &Path) -> Result<File> {
     Err(Error::new(Kind::Io, "the unfinished results come and go under our hands").at(folder.display()))
 }
 
-/// The chunks that a manifest names, `None` when there is no manifest; or why it is of no use for `plan`.
+/// The chunks that a manifest names, `None` when there is no manifest or `plan` is forced past it; or why it is of no
+/// use.
 ///
 /// # Errors
-/// When a newer limn wrote it.
+/// When a newer limn wrote it, or it was begun by another plan.
 fn read_manifest(path: &Path, plan: &Plan) -> Result<std::result::Result<Option<Vec<Chunk>>, String>> {
-    let lines = match lines(path)? {
+    let lines = match lines(path) {
+        Err(_) if plan.forced => return Ok(Ok(None)),
+        lines => lines?,
+    };
+    let lines = match lines {
         Ok(Some(lines)) => lines,
         Ok(None) => return Ok(Ok(None)),
         Err(why) => return Ok(Err(why)),
@@ -276,10 +284,19 @@ fn read_manifest(path: &Path, plan: &Plan) -> Result<std::result::Result<Option<
     let Some(old) = lines.next().and_then(|l| l.plan) else {
         return Ok(Err("their manifest is damaged".to_owned()));
     };
-    Ok(match plan.differs_from(&old) {
-        Some(why) => Err(why),
-        None => Ok(Some(lines.filter_map(|l| l.chunk).collect())),
-    })
+    if plan.forced && !old.forced {
+        return Ok(Ok(None));
+    }
+    match plan.differs_from(&old) {
+        Some(why) if !plan.forced => Err(Error::new(
+            Kind::Exists,
+            format!("unfinished results are in the way: {why}"),
+        )
+        .at(files::folder_of(path).display())
+        .mend("run it as it was begun, to go on; --force begins anew, --out with another folder keeps both")),
+        Some(_) => Ok(Ok(None)),
+        None => Ok(Ok(Some(lines.filter_map(|l| l.chunk).collect()))),
+    }
 }
 
 fn lines(path: &Path) -> Result<std::result::Result<Option<Vec<Line>>, String>> {
@@ -301,10 +318,12 @@ fn lines(path: &Path) -> Result<std::result::Result<Option<Vec<Line>>, String>> 
     Ok(Ok(Some(lines.whole)))
 }
 
-/// The batch size with which the unfinished results in `folder` were begun, whatever else they are.
-pub(super) fn begun_with_batch(folder: &Path) -> Option<usize> {
+/// The batch size with which unfinished results in `folder` were begun, when `plan` differs from theirs in nothing else.
+pub(super) fn begun_with_batch(folder: &Path, plan: &Plan) -> Option<usize> {
     let lines = lines(&folder.join(MANIFEST)).ok()?.ok()??;
-    lines.into_iter().next()?.plan.map(|p| p.batch).filter(|b| *b > 0)
+    let old = lines.into_iter().next()?.plan?;
+    let same = Plan { batch: old.batch, ..plan.clone() }.differs_from(&old).is_none();
+    (same && old.batch > 0).then_some(old.batch)
 }
 
 /// The chunks that follow each other without a gap and whose rows are as they were written.
@@ -325,4 +344,31 @@ fn sound_chunks(path: &Path, chunks: Vec<Chunk>, plan: &Plan) -> Vec<Chunk> {
         sound.push(chunk);
     }
     sound
+}
+
+/// Removes the rest of results that are finished: what a run that was killed at its very end has left. Those of another
+/// plan, or of a run that is at work, stay.
+pub(super) fn sweep(folder: &Path) {
+    if !folder.exists() {
+        return;
+    }
+    let begun = folder.join(MANIFEST).exists();
+    if !begun && let Ok(lock) = lock(folder) {
+        // It costs only room on the disk when it fails.
+        let _ = remove(folder, lock);
+    }
+}
+
+/// Removes the folder, the manifest first: without it the rest is known as nothing.
+fn remove(folder: &Path, lock: File) -> Result<()> {
+    let failed = |e| Error::io("remove what is finished", folder, e);
+    match std::fs::remove_file(folder.join(MANIFEST)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    for file in [ROWS, LOCK] {
+        let _ = std::fs::remove_file(folder.join(file));
+    }
+    drop(lock); // network disks keep an open file's folder
+    std::fs::remove_dir_all(folder).map_err(failed)
 }

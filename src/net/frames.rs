@@ -90,7 +90,7 @@ impl Frames {
     }
 
     /// The bytes of one more frame, to be written; `None` when it is full.
-    pub fn push(&mut self) -> Option<&mut [u8]> {
+    pub(crate) fn push(&mut self) -> Option<&mut [u8]> {
         if self.used == self.room {
             return None;
         }

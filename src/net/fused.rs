@@ -47,43 +47,36 @@ pub(super) struct Packed {
 /// times slower when they are given the wrong one.
 #[derive(Debug)]
 pub(super) struct Packs {
-    plain: Packed,
-    /// Sizes of inputs that came so far, the newest last.
-    met: Vec<Vec<i64>>,
+    weight: Tensor,
+    bias: Tensor,
     /// The newest last.
     kept: Vec<(Vec<i64>, Packed)>,
 }
 
 /// Sizes that are kept packed; each costs as much memory as the weights.
 const KEPT: usize = 6;
-/// Sizes that are remembered as met.
-const MET: usize = 32;
 
 impl Packs {
     pub fn new(weight: &Tensor, bias: &Tensor) -> Self {
-        let plain = Packed { weight: weight.shallow_clone(), bias: bias.shallow_clone() };
-        Self { plain, met: Vec::new(), kept: Vec::new() }
+        Self { weight: weight.shallow_clone(), bias: bias.shallow_clone(), kept: Vec::new() }
     }
 
-    /// What is best for `x`. A size is packed for when it comes again; the first time oneDNN packs in passing.
+    /// What is best for `x`: always the same for a size, whatever sizes came before, so that results are too.
     pub fn of(&mut self, g: Geometry, x: &Tensor) -> Result<&Packed> {
         let size = x.size();
-        if let Some(at) = self.kept.iter().position(|k| k.0 == size) {
-            let found = self.kept.remove(at);
-            self.kept.push(found);
-        } else if self.met.contains(&size) {
-            if self.kept.len() >= KEPT {
-                self.kept.remove(0);
+        let newest = match self.kept.iter().position(|k| k.0 == size) {
+            Some(at) => self.kept.remove(at),
+            None => {
+                if self.kept.len() >= KEPT {
+                    self.kept.remove(0);
+                }
+                let packed = Packed::new(&self.weight, &self.bias, g, x)?;
+                (size, packed)
             }
-            self.kept.push((size, Packed::new(&self.plain.weight, &self.plain.bias, g, x)?));
-        } else {
-            if self.met.len() >= MET {
-                self.met.remove(0);
-            }
-            self.met.push(size);
-            return Ok(&self.plain);
-        }
-        Ok(self.kept.last().map_or(&self.plain, |k| &k.1))
+        };
+        let at = self.kept.len();
+        self.kept.push(newest);
+        Ok(&self.kept[at].1)
     }
 }
 
@@ -215,7 +208,7 @@ mod tests {
             let g = Geometry { stride, padding, dilation, groups };
             let (weight, bias) = (random(&[8, 8 / groups, kernel, kernel]) * 3.0, random(&[8]));
             let mut packs = Packs::new(&weight, &bias);
-            // Unpacked, packed, another size, and packed again.
+            // Packed, the same again, another size, and the first again.
             for size in [[2, 8, 12, 16], [2, 8, 12, 16], [1, 8, 9, 7], [2, 8, 12, 16]] {
                 let x = super::super::channels_last(&random(&size)).unwrap();
                 let packed = packs.of(g, &x).unwrap();

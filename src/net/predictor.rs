@@ -77,9 +77,6 @@ impl Predictor {
     /// When its device does not compute in that precision, or memory is short.
     pub fn new(net: Net, precision: Precision) -> Result<Self> {
         let precision = precision.check(net.device())?;
-        if net.device().is_cuda() {
-            tch::Cuda::cudnn_set_benchmark(true); // frames of a video are all of one size
-        }
         let mode = Mode { exact_stages: net.exact_stages(precision), ..Mode::eval(precision.kind()) };
         Ok(Self { net: net.fold(mode)? })
     }
@@ -102,7 +99,7 @@ impl Predictor {
     ///
     /// # Errors
     /// [`crate::Kind::Usage`] when windows do not fit the frames; [`crate::Kind::Memory`] when memory is short.
-    pub fn submit(
+    pub(crate) fn submit(
         &self,
         frames: &Frames,
         which: Range<usize>,

@@ -259,11 +259,19 @@ impl Reader {
     /// # Errors
     /// As [`Reader::frame`].
     pub fn next_raw(&mut self) -> Result<Option<RawStep>> {
+        self.next_raw_while(&|| true)
+    }
+
+    /// Like [`Reader::next_raw`], but asks before every packet whether the frame is still wanted.
+    ///
+    /// # Errors
+    /// As [`Reader::frame`], and [`Kind::Cancelled`] when it is not.
+    pub fn next_raw_while(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<RawStep>> {
         let frame = self.next;
         if frame >= self.index.len() {
             return Ok(None);
         }
-        let picture = self.raw_while(frame, &|| true)?;
+        let picture = self.raw_while(frame, wanted)?;
         Ok(Some(RawStep { frame, picture }))
     }
 
