@@ -139,7 +139,7 @@ fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
         for (a, b) in a.iter().zip(&b) {
             assert!(a.1 == b.1, "{} differs", a.0);
         }
-        println!(
+        eprintln!(
             "{times} kills, {alive} while it ran, {went_on} left finished chunks behind; {whole:?} undisturbed"
         );
         assert!(alive > times / 3, "{alive}");
@@ -287,7 +287,7 @@ fn several_devices_share_the_videos() {
     assert_eq!(said["failed"].as_array().unwrap().len(), 1);
     for (code, args) in [(2, "cpu,"), (1, "cuda:all")] {
         if args == "cuda:all" && limn::net::device::choose("cuda").is_ok() {
-            println!("skipped: cuda:all, as there is a GPU here");
+            eprintln!("skipped: cuda:all, as there is a GPU here");
             continue;
         }
         let mut wish =
@@ -411,7 +411,7 @@ fn a_folder_of_pictures_is_analyzed_by_name() {
 fn too_large_a_batch_is_halved() {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !there("prlimit") {
-        println!("skipped: no prlimit");
+        eprintln!("skipped: no prlimit");
         return;
     }
     let place = Place::new();

@@ -53,7 +53,7 @@ struct Residual {
 enum Shortcut {
     None,
     Identity,
-    Project(ConvNorm),
+    Project(Box<ConvNorm>),
 }
 
 impl Backbone {
@@ -274,7 +274,7 @@ impl Make<'_> {
                 let shortcut = if stride != 1 || from != to {
                     let shape = ConvShape::new(from, to, 1).stride(stride);
                     let (conv, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
-                    Shortcut::Project(self.unit(&conv, &norm, shape, Act::None, NORM)?)
+                    Shortcut::Project(Box::new(self.unit(&conv, &norm, shape, Act::None, NORM)?))
                 } else {
                     Shortcut::Identity
                 };

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn fused_is_what_separate_operators_give() {
         let Some(module) = module(Device::Cpu, Kind::Float) else {
-            println!("skipped: this libtorch has no fused convolutions");
+            eprintln!("skipped: this libtorch has no fused convolutions");
             return;
         };
         let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
