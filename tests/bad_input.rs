@@ -261,8 +261,10 @@ fn files_that_are_no_videos() {
     refused(&p, &args(&["render", &root, &gone]), 1, "", "gone", "");
     let none = text(p.at("none"));
     fs::create_dir(&none).unwrap();
-    for command in ["add-videos", "analyze", "render"] {
-        refused(&p, &args(&[command, &root, &none]), 1, "no video", "none", "mp4");
+    for (command, says) in
+        [("add-videos", "no video"), ("analyze", "neither videos nor"), ("render", "neither videos nor")]
+    {
+        refused(&p, &args(&[command, &root, &none]), 1, says, "none", "mp4");
     }
     fs::remove_file(p.root().join("videos/m1.mp4")).unwrap();
     refused(&p, &args(&["extract-frames", &root]), 1, "no video", "videos", "add-videos");

@@ -415,7 +415,7 @@ fn too_large_a_batch_is_halved() {
         return;
     }
     let place = Place::new();
-    let video = place.film("m1.mp4", 40, (640, 480));
+    let video = place.film("m1.mp4", 80, (640, 480));
     let small = place.at("small");
     let mut one = place.command(&video, &small, &["--batch", "1", "--precision", "fp32"]).spawn().unwrap();
     let mut peak = 0_u64;
@@ -427,11 +427,11 @@ fn too_large_a_batch_is_halved() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(one.wait().unwrap().success() && peak > 0);
-    // Address space for some of the 40 frames that are asked for at once, and not for all.
+    // Address space for some of the 80 frames that are asked for at once, and not for all.
     let limited = place.at("limited");
-    let wish = place.command(&video, &limited, &["--batch", "40", "--precision", "fp32"]);
+    let wish = place.command(&video, &limited, &["--batch", "80", "--precision", "fp32"]);
     let mut command = Command::new("prlimit");
-    command.arg(format!("--as={}", peak + (1 << 30))).arg(wish.get_program()).args(wish.get_args());
+    command.arg(format!("--as={}", peak + (2 << 30))).arg(wish.get_program()).args(wish.get_args());
     let out = command.output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{said}");
