@@ -174,6 +174,10 @@ impl Coding {
                 return Err(ff::Error::from(code));
             }
             (*context.as_mut_ptr()).thread_count = i32::try_from(threads).unwrap_or(0);
+            // With several threads its decoder sometimes hands out a damaged picture before it has marked it as such.
+            if (*context.as_mut_ptr()).codec_id == ffi::AVCodecID::AV_CODEC_ID_MPEG4 {
+                (*context.as_mut_ptr()).thread_count = 1;
+            }
             (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
         }
         let mut decoder = context.decoder();
