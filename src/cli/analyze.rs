@@ -36,7 +36,7 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     model: Model,
-    /// Frames computed at once [default: measured]
+    /// Frames computed at once, at most 256 [default: measured]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Analyze again what is finished

@@ -50,12 +50,12 @@ struct Infer {
     #[arg(long, default_value_t = 4, value_name = "N", requires = "net")]
     points: usize,
     /// Width of synthetic frames
-    #[arg(long, default_value_t = 640, value_name = "PX")]
+    #[arg(long, default_value_t = 640, value_name = "PX", conflicts_with = "video")]
     width: usize,
     /// Height of synthetic frames
-    #[arg(long, default_value_t = 480, value_name = "PX")]
+    #[arg(long, default_value_t = 480, value_name = "PX", conflicts_with = "video")]
     height: usize,
-    /// Frames computed at once [default: measured]
+    /// Frames computed at once, at most 256 [default: measured]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// What to compute on: auto, cpu, cuda, cuda:0

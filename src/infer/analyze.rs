@@ -162,10 +162,7 @@ pub fn analyze_seen(
         );
     }
     let name = video.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    watch.begin(
-        &format!("analyze {name}"),
-        Some(settings.frames.iter().rev().copied().reduce(|b, a| b - a).unwrap_or(0) as u64),
-    );
+    watch.begin(&format!("analyze {name}"), Some((settings.frames[1] - settings.frames[0]) as u64));
     let result = (|| {
         let look = Look { resize: settings.resize, candidates: settings.candidates };
         let mut plan = Plan {
@@ -173,9 +170,8 @@ pub fn analyze_seen(
             model: engine.identity().to_owned(),
             video: input.fingerprint().to_owned(),
             points: engine.card().skeleton().points(),
-            first: settings.frames[0],
-            end: settings.frames[1],
             settings: settings.clone(),
+            hwaccel: format!("{:?}", request.hardware),
             // Neither which of equal cards it is nor how many threads a CPU lends today.
             device: engine.device().split([',', '(']).next().unwrap_or_default().trim().to_owned(),
             precision: engine.precision().to_string(),
@@ -193,13 +189,13 @@ pub fn analyze_seen(
         if !request.force
             && let Some(old) = vouched(&done)
         {
-            store.remove()?;
+            cleared(store, &note, watch);
             return Ok(left_alone(done, old));
         }
-        done.resumed = store.next() - plan.first;
+        done.resumed = store.next() - plan.first();
         watch.advance(done.resumed as u64);
         let began = Instant::now();
-        let clock = Clock::new(plan.end - plan.first, done.resumed);
+        let clock = Clock::new(plan.end() - plan.first(), done.resumed);
         let mut tell = |now: Seen| {
             watch.status(&format!("{}, limited by {}", engine.words(), now.stages.limit.word()));
             seen(&now);
@@ -207,21 +203,21 @@ pub fn analyze_seen(
         watch.status(&engine.words());
         let (job, next) = (plan.job(&name), store.next());
         match &input {
-            _ if next >= plan.end => {}
+            _ if next >= plan.end() => {}
             Input::Video(index) => {
-                let source = VideoFrames::new(index, next, plan.end, &request.hardware)?;
+                let source = VideoFrames::new(index, next, plan.end(), &request.hardware)?;
                 done.decoder = source.decoder();
                 pipeline::run(engine, &job, source, &mut store, &clock, watch, &mut tell)?;
             }
             Input::Pictures { paths, .. } => {
-                let source = PictureFrames::new(paths, next, plan.end);
+                let source = PictureFrames::new(paths, next, plan.end());
                 pipeline::run(engine, &job, source, &mut store, &clock, watch, &mut tell)?;
             }
         }
-        if store.next() < plan.end {
+        if store.next() < plan.end() {
             return Err(Error::new(
                 Kind::Video,
-                format!("the frames ended at {} of {}", store.next(), plan.end),
+                format!("the frames ended at {} of {}", store.next(), plan.end()),
             )
             .at(video.display())
             .mend("run it again; what is done is kept"));
@@ -232,7 +228,7 @@ pub fn analyze_seen(
         meta.missing = done.missing;
         finish(store, &plan, &input, (&done, &path("_candidates.h5")), (&meta, &note), watch)?;
         #[allow(clippy::cast_precision_loss)]
-        let computed = (plan.end - plan.first - done.resumed) as f64;
+        let computed = (plan.end() - plan.first() - done.resumed) as f64;
         done.fps = computed / began.elapsed().as_secs_f64().max(1e-9);
         Ok(done)
     })();
@@ -342,10 +338,15 @@ fn finish(
     let moves: Vec<(PathBuf, &Path)> = places.into_iter().flatten().map(|p| (new(p), p)).collect();
     files::take_places(moves.iter().map(|(from, to)| (from.as_path(), *to)))?;
     files::sync_folder(&out)?;
+    cleared(store, note, watch);
+    Ok(())
+}
+
+/// Removes what is finished; that it cannot be is no fault of the results.
+fn cleared(store: Store, note: &Path, watch: &dyn Watch) {
     if let Err(e) = store.remove() {
         watch.warn(&format!("{}: the results are whole, but {e}", note.display()));
     }
-    Ok(())
 }
 
 /// Writes the final files into the places that `new` gives.
@@ -374,9 +375,9 @@ fn write_all(
         more.as_mut().map_or(Ok(()), |c| c.rows(rows))
     };
     let nothing = vec![f32::NAN; plan.row_length()];
-    (0..plan.first).try_for_each(|_| give(&nothing))?;
+    (0..plan.first()).try_for_each(|_| give(&nothing))?;
     store.read_back(&mut give)?;
-    (plan.end..frames).try_for_each(|_| give(&nothing))?;
+    (plan.end()..frames).try_for_each(|_| give(&nothing))?;
     csv.finish()?;
     h5.finish()?;
     if let Some(more) = more {
@@ -393,7 +394,7 @@ fn write_times(path: &Path, input: &Input, plan: &Plan, missing: &[(usize, Strin
         let mark = if matches!(input, Input::Video(_)) { "time_s" } else { "picture" };
         writeln!(out, "frame,{mark},decoded")?;
         for frame in 0..input.frames() {
-            let looked_at = (plan.first..plan.end).contains(&frame);
+            let looked_at = (plan.first()..plan.end()).contains(&frame);
             let decoded = u8::from(looked_at && gaps.next_if_eq(&frame).is_none());
             writeln!(out, "{frame},{},{decoded}", input.mark(frame))?;
         }

@@ -89,11 +89,7 @@ fn pictures(folder: &Path) -> Result<Input> {
                 "give video files, or a folder that holds some (mp4, avi, mov, ...) or pictures (png, jpg)",
             ));
     }
-    let size = |path: &PathBuf| -> Option<(usize, usize)> {
-        let reader = image::ImageReader::open(path).ok()?.with_guessed_format().ok()?;
-        reader.into_dimensions().ok().map(|(w, h)| (w as usize, h as usize))
-    };
-    let Some((w, h)) = paths.iter().find_map(size) else {
+    let Some(size) = paths.iter().find_map(|path| Picture::size_of(path).ok()) else {
         return Err(Error::new(Kind::Format, "not one picture of this folder can be read")
             .at(folder.display())
             .mend("copy the pictures again"));
@@ -107,7 +103,7 @@ fn pictures(folder: &Path) -> Result<Input> {
         sha.update(facts.len().to_le_bytes());
         sha.update(when.map_or(0, |t| t.as_nanos()).to_le_bytes());
     }
-    Ok(Input::Pictures { paths: Arc::new(paths), size: (w, h), fingerprint: hex(&sha.finalize()) })
+    Ok(Input::Pictures { paths: Arc::new(paths), size, fingerprint: hex(&sha.finalize()) })
 }
 
 /// Whether a folder holds pictures that could be analyzed.

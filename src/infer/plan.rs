@@ -37,9 +37,10 @@ pub(super) struct Plan {
     /// What the video was known by: see [`crate::video::Index::fingerprint`].
     pub video: String,
     pub points: usize,
-    pub first: usize,
-    pub end: usize,
     pub settings: Settings,
+    /// What was asked to decode: devices round colours otherwise.
+    #[serde(default)]
+    pub hwaccel: String,
     pub device: String,
     pub precision: String,
     pub batch: usize,
@@ -50,6 +51,16 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// The first frame.
+    pub fn first(&self) -> usize {
+        self.settings.frames[0]
+    }
+
+    /// The frame after the last.
+    pub fn end(&self) -> usize {
+        self.settings.frames[1]
+    }
+
     /// Values of one frame.
     pub fn row_length(&self) -> usize {
         self.points * self.settings.candidates * 3
@@ -74,7 +85,8 @@ impl Plan {
             ("program", self.program != old.program),
             ("model", self.model != old.model || self.points != old.points),
             ("video", self.video != old.video),
-            ("settings", self.settings != old.settings || (self.first, self.end) != (old.first, old.end)),
+            ("settings", self.settings != old.settings),
+            ("decoder", self.hwaccel != old.hwaccel),
             ("device", self.device != old.device),
             ("precision", self.precision != old.precision),
             ("batch", self.batch != old.batch || self.chunk != old.chunk),

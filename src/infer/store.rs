@@ -103,7 +103,7 @@ impl Store {
         };
         let path = folder.join(ROWS);
         let failed = |e| Error::io("write the unfinished results", &path, e);
-        let next = plan.first + done.iter().map(|c| c.frames).sum::<usize>();
+        let next = plan.first() + done.iter().map(|c| c.frames).sum::<usize>();
         let mut rows = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -112,7 +112,7 @@ impl Store {
             .open(&path)
             .map_err(failed)?;
         // What no line names was never finished.
-        rows.set_len(((next - plan.first) * row * 4) as u64).map_err(failed)?;
+        rows.set_len(((next - plan.first()) * row * 4) as u64).map_err(failed)?;
         rows.seek(SeekFrom::End(0)).map_err(failed)?;
         let mut text = String::new();
         let line = |plan: Option<Plan>, chunk: Option<Chunk>| {
@@ -156,7 +156,7 @@ impl Store {
         }
         let path = self.folder.join(ROWS);
         let bytes: Vec<u8> = self.open.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let before = ((self.next - self.plan.first) * self.row * 4) as u64;
+        let before = ((self.next - self.plan.first()) * self.row * 4) as u64;
         let written = self.rows.write_all(&bytes).and_then(|()| self.rows.sync_data());
         if let Err(e) = written {
             // Half a chunk is none; the next try begins where this one did.
@@ -186,7 +186,7 @@ impl Store {
         let path = self.folder.join(ROWS);
         let failed = |e| Error::io("read the unfinished results", &path, e);
         self.rows.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut left = (self.next - self.plan.first) * self.row;
+        let mut left = (self.next - self.plan.first()) * self.row;
         let step = ((1 << 16) / self.row.max(1)).max(1) * self.row;
         let mut reader = BufReader::new(&self.rows);
         let mut bytes = vec![0; step * 4];
@@ -234,7 +234,7 @@ impl Sink for Store {
         self.open.extend(rows.values);
         self.open_missing.extend(rows.missing);
         let end = rows.first + rows.frames;
-        if end.is_multiple_of(self.plan.chunk) || end >= self.plan.end {
+        if end.is_multiple_of(self.plan.chunk) || end >= self.plan.end() {
             self.close_chunk()?;
         }
         Ok(())
@@ -330,9 +330,9 @@ pub(super) fn begun_with_batch(folder: &Path, plan: &Plan) -> Option<usize> {
 fn sound_chunks(path: &Path, chunks: Vec<Chunk>, plan: &Plan) -> Vec<Chunk> {
     let Ok(file) = File::open(path) else { return Vec::new() };
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let (mut next, mut sound) = (plan.first, Vec::new());
+    let (mut next, mut sound) = (plan.first(), Vec::new());
     for chunk in chunks {
-        let fits = chunk.first == next && chunk.frames > 0 && chunk.first + chunk.frames <= plan.end;
+        let fits = chunk.first == next && chunk.frames > 0 && chunk.first + chunk.frames <= plan.end();
         if !fits || chunk.frames > plan.chunk {
             break;
         }

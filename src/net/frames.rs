@@ -66,12 +66,6 @@ impl Frames {
         self.height
     }
 
-    /// Frames there is room for.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        self.room
-    }
-
     /// Frames in it.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -110,7 +104,7 @@ impl Frames {
             return None;
         }
         // SAFETY: a contiguous CPU tensor of room * length bytes, made above; shares of it are given out only for
-        // reading by `used`, and those that a device may still be copying from are waited for before it comes back.
+        // reading by `some`, and those that a device may still be copying from are waited for before it comes back.
         Some(unsafe {
             std::slice::from_raw_parts_mut(self.bytes.data_ptr().cast::<u8>().add(index * length), length)
         })
