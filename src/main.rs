@@ -27,10 +27,14 @@ fn rest_while_waiting() {
             if std::env::var_os("NVIDIA_TF32_OVERRIDE").is_none() {
                 again.env("NVIDIA_TF32_OVERRIDE", "0");
             }
-            // Huge pages for large tensors, where the system lends them: some hundredths faster.
+            // Huge pages for large tensors, where the system lends them, and memory kept between batches instead of
+            // given back and cleared again each time: some hundredths faster.
             #[cfg(all(target_os = "linux", target_env = "gnu"))]
             if std::env::var_os("GLIBC_TUNABLES").is_none() {
-                again.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+                again.env(
+                    "GLIBC_TUNABLES",
+                    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=1073741824",
+                );
             }
             again.exec()
         };

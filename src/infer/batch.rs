@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The smallest batch is taken that is at most this much slower than the fastest.
-const WITHIN: f64 = 1.03;
+const WITHIN: f64 = 1.01;
 /// Every size is tried so often.
 const ROUNDS: usize = 3;
 /// No more than this is spent on it.
