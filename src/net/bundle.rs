@@ -57,13 +57,48 @@ pub struct Training {
     /// Where its weights began, in words.
     #[serde(default)]
     pub start: String,
-    /// The device and number format it was trained with.
+    /// The device and number format it was trained with, in words.
     #[serde(default)]
     pub device: String,
+    /// All that is needed to train it again; `None` in bundles of limn 0.1.0's first days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
     /// The pictures trained on, as `labeled-data/<video>/<image>`.
     pub train: Vec<String>,
     /// The pictures held out.
     pub test: Vec<String>,
+}
+
+/// What a training was told, so that it can be repeated.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// The training recipe in full, as in `config/*.yaml`.
+    pub recipe: serde_yaml::Value,
+    /// Gradient steps of the whole schedule.
+    pub steps: u64,
+    /// Where the schedule went by the clock: its minutes. Such a run can be repeated in kind, but not bit for bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_minutes: Option<f64>,
+    /// The side of the crops in pixels.
+    pub crop: usize,
+    /// The number format: `fp32`, `bf16` or `fp16`.
+    pub precision: String,
+    /// `imagenet`, `random`, or the path of a weight file.
+    pub init: String,
+    /// SHA-256 of the weight file it began with; empty for random weights.
+    #[serde(default)]
+    pub init_hash: String,
+    /// The seed that the split was drawn with.
+    pub split_seed: u64,
+    /// The fraction of the frames that was to be trained on.
+    pub train_fraction: f64,
+    /// Whether whole videos were kept on one side of the split.
+    #[serde(default)]
+    pub by_video: bool,
+    /// The machine, in words: system, processor, threads.
+    pub machine: String,
+    /// SHA-256 of every picture file of the split, by `labeled-data/<video>/<image>`.
+    pub pictures: BTreeMap<String, String>,
 }
 
 /// A [`Skeleton`] as the file has it.

@@ -38,7 +38,7 @@ mod predictor;
 mod registry;
 
 pub use backbone::{Backbone, Features};
-pub use bundle::{Bundle, Card, SCHEMA, SkeletonCard, Training};
+pub use bundle::{Bundle, Card, SCHEMA, Settings, SkeletonCard, Training};
 pub use decode::{LOCREF_STD, Peaks, PeaksAhead, decode, decode_ahead};
 pub use frames::Frames;
 pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};

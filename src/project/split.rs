@@ -232,6 +232,19 @@ impl Splits {
         Ok(split)
     }
 
+    /// Stores a split that was drawn elsewhere or before, with the next number.
+    ///
+    /// # Errors
+    /// As [`Splits::draw`].
+    pub fn adopt(project: &mut Project, split: &Split) -> Result<Split> {
+        let mut splits = Self::read(project)?;
+        let shuffle = splits.shuffles.iter().map(|s| s.shuffle).max().unwrap_or(0).saturating_add(1);
+        let split = Split { shuffle, ..split.clone() };
+        splits.shuffles.push(split.clone());
+        splits.store(project, split.train_fraction)?;
+        Ok(split)
+    }
+
     fn store(&self, project: &mut Project, train_fraction: f64) -> Result<()> {
         let known = |f: &f64| (f - train_fraction).abs() < 1e-9;
         if !project.config.training_fraction.iter().any(known) {

@@ -21,6 +21,7 @@ mod models;
 mod observer;
 mod optimizer;
 mod recipe;
+mod record;
 pub mod session;
 mod trainer;
 mod verdict;

@@ -16,15 +16,16 @@ use super::dataset::{Dataset, Example};
 use super::evaluate::{Judged, Report, judge};
 use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
+use super::record::{Like, file_hash, hash_of, hashes_of, machine};
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::net::{Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, Training, device, weights};
+use crate::net::{
+    Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, Settings, Training, device, weights,
+};
 use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Where the weights come from.
@@ -58,12 +59,15 @@ pub struct Options {
     pub epochs: Option<u64>,
     /// Gradient steps, instead of the recipe's; `epochs` comes before it.
     pub steps: Option<u64>,
-    /// Seed of everything random.
-    pub seed: u64,
+    /// Seed of everything random; 0, or that of the run that is resumed, when not given.
+    pub seed: Option<u64>,
     /// Go on from the last checkpoint.
     pub resume: bool,
     /// A recipe other than the network's own.
     pub recipe: Option<PathBuf>,
+    /// Repeat the training of this model (its folder): its settings, seed and split, as a new shuffle. Of the other
+    /// options only device and number format count then.
+    pub like: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -77,9 +81,10 @@ impl Default for Options {
             max_minutes: None,
             epochs: None,
             steps: None,
-            seed: 0,
+            seed: None,
             resume: false,
             recipe: None,
+            like: None,
         }
     }
 }
@@ -89,6 +94,8 @@ impl Default for Options {
 pub struct Trained {
     /// How it went.
     pub outcome: Outcome,
+    /// Which shuffle.
+    pub shuffle: u32,
     /// The network.
     pub net: String,
     /// The device and precision really used, in words.
@@ -120,25 +127,44 @@ pub fn train_seen(
     observer: Option<&dyn Observer>,
 ) -> Result<Trained> {
     // What can be refused at once is, before a split is drawn or a folder made.
+    let like = options.like.as_deref().map(Like::read).transpose()?;
+    let saved = checkpoint(project, options)?.filter(|_| like.is_none());
+    let options = &match (&like, &saved) {
+        (Some(like), _) => like.options(options, watch)?,
+        (None, Some(saved)) => resumed(saved, options)?,
+        (None, None) => options.clone(),
+    };
     // limn's own wish comes before the one DeepLabCut shares.
     let net_name = options
         .net
         .clone()
         .or_else(|| project.settings.default_net.clone())
         .unwrap_or_else(|| project.config.default_net_type.clone());
-    let recipe = match &options.recipe {
-        Some(path) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
-        None => Recipe::for_net(&net_name)?,
+    let recipe = match (&like, &options.recipe) {
+        (Some(like), _) => like.recipe.clone(),
+        (None, Some(path)) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
+        (None, None) => match &saved {
+            Some(saved) => saved.recipe.clone(),
+            None => Recipe::for_net(&net_name)?,
+        },
     };
     if let Some(minutes) = options.max_minutes.filter(|m| m.is_nan() || *m <= 0.0) {
         return Err(Error::new(Kind::Usage, format!("{minutes} minutes are no time to train"))
             .mend("give --max-minutes a number above 0"));
     }
+    let seed = options.seed.unwrap_or(0);
     let (device, words) = device::choose(&options.device)?;
     let precision = options.precision.unwrap_or_else(|| Precision::to_train(device)).check(device)?;
     let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = split_of(project, options, &labels, watch)?;
-    let folder = project.models_folder(split.train_fraction, options.shuffle);
+    let split = match &like {
+        Some(like) => {
+            let split = Splits::adopt(project, &like.split(0)?)?;
+            watch.note(&format!("repeating that training as shuffle {}", split.shuffle));
+            Splits::load(project, split.shuffle, &labels, watch)?
+        }
+        None => split_of(project, options, &labels, watch)?,
+    };
+    let folder = project.models_folder(split.train_fraction, split.shuffle);
     if options.resume && !State::is_in(&folder) {
         return Err(Error::new(Kind::NotFound, "there is no checkpoint to resume from")
             .at(folder.display())
@@ -156,11 +182,11 @@ pub fn train_seen(
         points: skeleton.points(),
         head: HeadSpec { width: recipe.head.width, ..HeadSpec::default() },
     };
-    let net = Net::new(&spec, device, options.seed).map_err(|e| match &options.recipe {
+    let net = Net::new(&spec, device, seed).map_err(|e| match &options.recipe {
         Some(path) => e.at(path.display()),
         None => e,
     })?;
-    let start = begin_with(&net, &net_name, options, &folder, watch)?;
+    let Begun { start, init, init_hash } = begin_with(&net, &net_name, options, &folder, watch)?;
     files::make_folder(&folder)?;
     files::must_be_writable(&folder)?;
     if !options.resume && State::is_in(&folder) {
@@ -170,7 +196,7 @@ pub fn train_seen(
     let side = crop_side(&recipe, train_set.animal_extent());
     let plan = Plan {
         folder: folder.clone(),
-        seed: options.seed,
+        seed,
         steps: options.epochs.map(|e| e.max(1).saturating_mul(per_epoch)).or(options.steps.map(|s| s.max(1))),
         max_minutes: options.max_minutes,
         resume: options.resume,
@@ -184,9 +210,31 @@ pub fn train_seen(
         train_set.len(),
         test_set.as_ref().map_or(0, Dataset::len),
     ));
+    let settings = Settings {
+        recipe: serde_yaml::to_value(&recipe)
+            .map_err(|e| Error::new(Kind::Format, format!("cannot write the recipe: {e}")))?,
+        steps: plan.steps.or(saved.as_ref().map(|s| s.total_steps)).unwrap_or(recipe.steps),
+        max_minutes: plan.max_minutes.or(saved.as_ref().and_then(|s| s.max_minutes)),
+        crop: side,
+        precision: precision.to_string(),
+        init,
+        init_hash,
+        split_seed: split.seed,
+        train_fraction: split.train_fraction,
+        by_video: split.by_video,
+        machine: machine(&words),
+        pictures: hashes_of(
+            &[Some(&train_set), test_set.as_ref()].into_iter().flatten().collect::<Vec<_>>(),
+            watch,
+        )?,
+    };
+    if let Some(like) = &like {
+        like.compare(&plan.data, &settings, watch);
+    }
     let mut card = Card::new(&spec, &skeleton)?;
     card.training = Training {
-        seed: options.seed,
+        settings: Some(settings),
+        seed,
         data_hash: plan.data.clone(),
         split_hash: split.labels_hash.clone(),
         start: start.clone(),
@@ -196,7 +244,7 @@ pub fn train_seen(
         ..Training::default()
     };
     let pairs = point_pairs(&skeleton, &project.mirror_pairs()?);
-    let naming = |uid: &str| project.scorer_of_model(&net_name, options.shuffle, uid);
+    let naming = |uid: &str| project.scorer_of_model(&net_name, split.shuffle, uid);
     let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?.seen_by(observer);
     if let Some(observer) = observer {
         observer.began(&BeganSeen {
@@ -218,7 +266,15 @@ pub fn train_seen(
     let outcome = trainer.run(&train_set, test_set.as_ref(), &pairs, watch)?;
     let frame = frame_size(test_set.as_ref().unwrap_or(&train_set));
     let verdict = outcome.report.as_ref().map(|report| super::verdict(report, frame));
-    Ok(Trained { outcome, net: net_name, device: format!("{words}, {precision}"), start, folder, verdict })
+    Ok(Trained {
+        outcome,
+        shuffle: split.shuffle,
+        net: net_name,
+        device: format!("{words}, {precision}"),
+        start,
+        folder,
+        verdict,
+    })
 }
 
 /// The size of the pictures, width by height, as the first of them has it.
@@ -358,24 +414,62 @@ fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &d
     Splits::load(project, shuffle, labels, watch)
 }
 
-/// Loads the weights to begin with, and says in words which they are; for a run in `folder` that goes on, which they
-/// were.
-fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &dyn Watch) -> Result<String> {
-    if options.resume {
-        let began = Card::read(&snapshot_folder(folder, "last")).map(|c| c.training.start);
-        return Ok(began.ok().filter(|s| !s.is_empty()).unwrap_or_else(|| "resumed".into()));
+/// The checkpoint that a run goes on from; `None` when it begins anew.
+fn checkpoint(project: &Project, options: &Options) -> Result<Option<State>> {
+    let split = Splits::read(project)?.shuffles.into_iter().find(|s| s.shuffle == options.shuffle);
+    match split.filter(|_| options.resume) {
+        Some(split) => State::describe(&project.models_folder(split.train_fraction, options.shuffle)),
+        None => Ok(None),
     }
-    Ok(match &options.start {
-        Start::Random => "random weights".into(),
-        Start::Pretrained => {
-            weights::load_backbone(net, &weights::locate(name, None, watch)?)?;
-            "ImageNet weights".into()
-        }
-        Start::File(file) => {
-            weights::load_backbone(net, &weights::locate(name, Some(file), watch)?)?;
-            format!("weights of {}", file.display())
-        }
+}
+
+/// A run that goes on does so with the network, seed and number format it began with, where no others are asked for.
+fn resumed(saved: &State, options: &Options) -> Result<Options> {
+    Ok(Options {
+        net: options.net.clone().or_else(|| Some(saved.net.net.clone())),
+        seed: options.seed.or(Some(saved.seed)),
+        precision: match options.precision {
+            Some(precision) => Some(precision),
+            None => Some(saved.precision.parse()?),
+        },
+        ..options.clone()
     })
+}
+
+/// The weights that a run began with.
+struct Begun {
+    /// In words.
+    start: String,
+    /// As [`Settings`] has it.
+    init: String,
+    init_hash: String,
+}
+
+/// Loads the weights to begin with, and says which they are; for a run in `folder` that goes on, which they were.
+fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &dyn Watch) -> Result<Begun> {
+    if options.resume {
+        let began = Card::read(&snapshot_folder(folder, "last")).map(|c| c.training).unwrap_or_default();
+        let start = Some(began.start).filter(|s| !s.is_empty()).unwrap_or_else(|| "resumed".into());
+        let settings = began.settings.unwrap_or_default();
+        return Ok(Begun { start, init: settings.init, init_hash: settings.init_hash });
+    }
+    let (explicit, start, init) = match &options.start {
+        Start::Random => {
+            return Ok(Begun {
+                start: "random weights".into(),
+                init: "random".into(),
+                init_hash: String::new(),
+            });
+        }
+        Start::Pretrained => (None, "ImageNet weights".to_owned(), "imagenet".to_owned()),
+        Start::File(file) => {
+            let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            (Some(file), format!("weights of {}", file.display()), whole.to_string_lossy().into_owned())
+        }
+    };
+    let path = weights::locate(name, explicit.map(PathBuf::as_path), watch)?;
+    weights::load_backbone(net, &path)?;
+    Ok(Begun { start, init, init_hash: file_hash(&path)? })
 }
 
 fn dataset(project: &Project, labels: &Labels, keys: &[FrameKey], watch: &dyn Watch) -> Result<Dataset> {
@@ -401,26 +495,6 @@ fn point_pairs(skeleton: &Skeleton, pairs: &[[usize; 2]]) -> Vec<[usize; 2]> {
     (0..skeleton.individuals.len())
         .flat_map(|i| pairs.iter().map(move |&[a, b]| [i * parts + a, i * parts + b]))
         .collect()
-}
-
-/// SHA-256 over the split's frames and their labels: two runs with the same hash saw the same data.
-fn hash_of(labels: &Labels, split: &Split) -> String {
-    let mut sha = Sha256::new();
-    for (part, keys) in [("train", &split.train), ("test", &split.test)] {
-        sha.update(part);
-        for key in keys {
-            sha.update(key.to_string());
-            for p in labels.frames.get(key).map(|f| f.points.as_slice()).unwrap_or_default() {
-                let (x, y) = p.map_or((f64::NAN, f64::NAN), |p| (p.x, p.y));
-                sha.update(x.to_le_bytes());
-                sha.update(y.to_le_bytes());
-            }
-        }
-    }
-    sha.finalize().iter().fold(String::new(), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
 }
 
 fn errors_csv(skeleton: &Skeleton, test: &[Judged], train: &[Judged]) -> Result<Vec<u8>> {

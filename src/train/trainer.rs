@@ -263,6 +263,10 @@ impl<'a> Trainer<'a> {
         let mut epoch = Epoch::default();
         let mut bad = 0;
         let mut told = Told::new(self.state.step);
+        // One that was killed after its end does not go on beyond it.
+        if let Some(ended) = self.stale() {
+            return Ok(ended);
+        }
         // A run that was stopped while it measured takes that up first.
         if self.state.step > 0
             && self.due()
@@ -341,8 +345,14 @@ impl<'a> Trainer<'a> {
         }
         self.save_snapshot("last")?;
         self.save_checkpoint()?;
-        let stop = self.recipe.patience > 0 && self.state.stale >= self.recipe.patience && done < 1.0;
-        Ok(stop.then(|| format!("stopped early: {} evaluations without improvement", self.state.stale)))
+        Ok(self.stale())
+    }
+
+    /// Why the run ends before its schedule does, if it does.
+    fn stale(&self) -> Option<String> {
+        let stop =
+            self.recipe.patience > 0 && self.state.stale >= self.recipe.patience && self.progress() < 1.0;
+        stop.then(|| format!("stopped early: {} evaluations without improvement", self.state.stale))
     }
 
     /// Keeps the loss of an fp16 run as large as its gradients bear.
