@@ -1,3 +1,4 @@
+use super::crop::Crop;
 use super::recipe::Augmentation;
 use crate::error::{Error, Kind, Result};
 use crate::picture::Picture;
@@ -18,15 +19,6 @@ pub fn random_for(seed: u64, step: u64, slot: u64) -> ChaCha8Rng {
         chunk.copy_from_slice(&value.to_le_bytes());
     }
     ChaCha8Rng::from_seed(bytes)
-}
-
-/// A square training crop and where the labels came to lie in it; `None` for labels outside of it.
-#[derive(Debug, Clone)]
-pub struct Crop {
-    /// `side` x `side` pixels.
-    pub picture: Picture,
-    /// In pixels of the crop, in the skeleton's point order.
-    pub points: Vec<Option<Keypoint>>,
 }
 
 /// x' = a x + b y + tx, y' = c x + d y + ty, in pixels, from the picture to the crop.

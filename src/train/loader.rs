@@ -1,4 +1,5 @@
-use super::augment::{Crop, crop, random_for};
+use super::augment::{crop, random_for};
+use super::crop::Crop;
 use super::dataset::Dataset;
 use super::recipe::Recipe;
 use crate::error::Result;

@@ -1,4 +1,4 @@
-use super::augment::Crop;
+use super::crop::Crop;
 use crate::error::Result;
 use crate::net::Heatmaps;
 use tch::{Kind, Reduction, Tensor};

@@ -13,6 +13,7 @@
 
 mod augment;
 mod checkpoint;
+mod crop;
 mod dataset;
 mod evaluate;
 mod loader;
@@ -23,11 +24,13 @@ mod optimizer;
 mod recipe;
 mod record;
 pub mod session;
+mod step;
 mod trainer;
 mod verdict;
 
-pub use augment::{Crop, crop, random_for};
+pub use augment::{crop, random_for};
 pub use checkpoint::{Row, State};
+pub use crop::Crop;
 pub use dataset::{Dataset, Example};
 pub use evaluate::{Judged, Report, Summary, judge, judge_some};
 pub use loss::{Loss, compare};
@@ -35,5 +38,6 @@ pub use models::{ModelFacts, history, models};
 pub use observer::{BeganSeen, ExampleSeen, MeasuredSeen, Observer, StepSeen};
 pub use optimizer::AdamW;
 pub use recipe::{Augmentation, HeadShape, Recipe};
+pub use step::Learner;
 pub use trainer::{Outcome, Plan, Trainer, snapshot_folder};
 pub use verdict::{HUMAN_PX, verdict};

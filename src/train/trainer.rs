@@ -1,26 +1,21 @@
-use super::augment::Crop;
 use super::checkpoint::{Row, State};
+use super::crop::Crop;
 use super::dataset::Dataset;
 use super::evaluate::{Judged, Report, Summary, judge, judge_some};
 use super::loader::Loader;
 use super::loss;
 use super::observer::{ExampleSeen, MeasuredSeen, Observer, StepSeen};
-use super::optimizer::AdamW;
 use super::recipe::Recipe;
+use super::step::Learner;
 use crate::error::{Error, Kind, Result};
-use crate::net::{Bundle, Card, Mode, Net, Precision, Predictor, Role};
+use crate::net::{Bundle, Card, Net, Precision, Predictor};
 use crate::watch::Watch;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
 /// So many steps in a row may have no finite gradient before training gives up.
 const BAD_STEPS: u32 = 5;
-
-/// fp16 gradients are scaled so much at first; halved when they overflow, doubled after so many good steps.
-const FIRST_SCALE: f64 = 1024.0;
-const SCALE_STEPS: u64 = 500;
 
 /// So many training frames are measured beside the test frames: enough to see a gap between the two.
 const TRAIN_SAMPLE: usize = 12;
@@ -74,13 +69,11 @@ pub struct Outcome {
 
 /// The learning: network, optimizer, moving average and where the run stands.
 pub struct Trainer<'a> {
-    net: &'a Net,
+    learner: Learner<'a>,
     card: Card,
     naming: &'a dyn Fn(&str) -> String,
     recipe: &'a Recipe,
     plan: &'a Plan,
-    optimizer: AdamW,
-    average: BTreeMap<String, Tensor>,
     state: State,
     began: Instant,
     before: f64,
@@ -106,14 +99,13 @@ impl<'a> Trainer<'a> {
         plan: &'a Plan,
         side: usize,
     ) -> Result<Self> {
-        let mut optimizer = AdamW::new(net.params(), recipe.weight_decay)?;
         let mut state = State {
             schema: State::schema(),
             program: crate::VERSION.to_owned(),
             tensors: String::new(),
             step: 0,
             optimizer_steps: 0,
-            loss_scale: if plan.precision == Precision::Fp16 { FIRST_SCALE } else { 1.0 },
+            loss_scale: 1.0,
             seconds: 0.0,
             best_px: None,
             stale: 0,
@@ -130,12 +122,7 @@ impl<'a> Trainer<'a> {
             recipe: recipe.clone(),
             log: Vec::new(),
         };
-        let copy = |t: &Tensor| no_grad(|| t.f_detach_copy());
-        let mut average = net
-            .params()
-            .iter()
-            .map(|p| Ok((p.name.clone(), copy(&p.tensor)?)))
-            .collect::<Result<BTreeMap<_, _>>>()?;
+        let mut resumed = None;
         if plan.resume {
             let (saved, tensors) = State::load(&plan.folder)?.ok_or_else(|| {
                 Error::new(Kind::NotFound, "there is no checkpoint to resume from")
@@ -151,31 +138,22 @@ impl<'a> Trainer<'a> {
                 .at(plan.folder.display())
                 .mend("resume without --epochs, or train again without --resume"));
             }
-            let part = |prefix: &str| -> BTreeMap<String, Tensor> {
-                tensors
-                    .iter()
-                    .filter_map(|(n, t)| Some((n.strip_prefix(prefix)?.to_owned(), t.shallow_clone())))
-                    .collect()
-            };
-            net.params().restore(&part("weight/"))?;
-            for (name, value) in part("average/") {
-                if let Some(a) = average.get_mut(&name) {
-                    no_grad(|| a.f_copy_(&value))?;
-                }
-            }
-            optimizer.restore(&tensors, saved.optimizer_steps)?;
+            resumed = Some(tensors);
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
+        }
+        let mut learner = Learner::new(net, recipe, state.pretrained, plan.precision)?;
+        match resumed {
+            Some(tensors) => learner.restore(&tensors, state.optimizer_steps, state.loss_scale)?,
+            None => state.loss_scale = learner.scale(),
         }
         let before = state.seconds;
         let last_px = state.log.iter().rev().find_map(|r| r.test_px);
         let mut trainer = Self {
-            net,
+            learner,
             card,
             naming,
             recipe,
             plan,
-            optimizer,
-            average,
             state,
             began: Instant::now(),
             before,
@@ -285,10 +263,10 @@ impl<'a> Trainer<'a> {
             self.state.step += 1;
             watch.advance(1);
             self.tell(&mut told, &epoch, took, crops.len())?;
-            let scaled = self.state.loss_scale > 1.0;
+            let scaled = self.learner.scale() > 1.0;
             // An overflow in fp16 asks for a smaller scale and is no fault of the data.
             bad = if finite || scaled { 0 } else { bad + 1 };
-            self.rescale(finite);
+            self.learner.rescale(finite, self.state.step);
             if bad > 0 {
                 watch.warn(&format!(
                     "step {}: the gradient is no finite number; the step was skipped",
@@ -355,18 +333,6 @@ impl<'a> Trainer<'a> {
         stop.then(|| format!("stopped early: {} evaluations without improvement", self.state.stale))
     }
 
-    /// Keeps the loss of an fp16 run as large as its gradients bear.
-    fn rescale(&mut self, finite: bool) {
-        if self.plan.precision != Precision::Fp16 {
-            return;
-        }
-        if !finite {
-            self.state.loss_scale = (self.state.loss_scale / 2.0).max(1.0);
-        } else if self.state.step.is_multiple_of(SCALE_STEPS) {
-            self.state.loss_scale = (self.state.loss_scale * 2.0).min(65536.0);
-        }
-    }
-
     /// How much of the schedule is done, 0 to 1: by steps, or by the clock where that is further.
     #[allow(clippy::cast_precision_loss)]
     fn progress(&self) -> f64 {
@@ -390,57 +356,16 @@ impl<'a> Trainer<'a> {
 
     /// One gradient step; whether the gradient was finite.
     fn step(&mut self, crops: &[Crop], epoch: &mut Epoch) -> Result<bool> {
-        let recipe = self.recipe;
-        let pretrained = self.state.pretrained;
-        let mode = Mode {
-            frozen_bn: recipe.frozen_norm && pretrained,
-            frozen_stages: if pretrained { recipe.frozen_stages } else { 0 },
-            ..Mode::train(self.plan.precision.kind())
-        };
-        let maps = self.net.forward(&self.net.normalise(&loss::pixels(crops)?)?, mode)?;
-        let loss = loss::compare(&maps, crops, recipe.sigma, recipe.offset_weight)?;
-        self.net.params().zero_grad();
-        let scale = self.state.loss_scale;
-        self.optimizer.set_scale(scale);
-        loss.total.f_mul_scalar(scale)?.f_backward()?;
         let share = self.rate();
-        let (head, backbone) = if pretrained {
-            (recipe.head_rate, recipe.backbone_rate)
-        } else {
-            (recipe.random_rate, recipe.random_rate)
-        };
+        let [head, _] = self.learner.rates();
         epoch.rate = share * head;
-        let norm = self.optimizer.step(self.net.params(), recipe.clip, |p| {
-            share * if p.is_backbone() { backbone } else { head }
-        })?;
-        if !norm.is_finite() {
+        let Some(loss) = self.learner.step(crops, share)? else {
             epoch.last = None;
-            // The forward pass may have left the same in the norms' running statistics; the average is sound.
-            for p in self.net.params().iter().filter(|p| p.role == Role::Buffer) {
-                if let Some(a) = self.average.get(&p.name) {
-                    self.net.params().set(&p.name, a)?;
-                }
-            }
             return Ok(false);
-        }
-        self.follow()?;
+        };
         epoch.add(&loss)?;
         epoch.crops += crops.len();
         Ok(true)
-    }
-
-    /// Moves the average of the weights a little towards the weights; faster at the start, when they run away.
-    fn follow(&mut self) -> Result<()> {
-        let taken = f64::from(self.optimizer.steps());
-        let share = 1.0 - self.recipe.ema.min((1.0 + taken) / (10.0 + taken));
-        no_grad(|| {
-            for p in self.net.params().iter() {
-                if let Some(a) = self.average.get_mut(&p.name) {
-                    let _ = a.f_lerp_(&p.tensor.f_detach()?, share)?;
-                }
-            }
-            Ok(())
-        })
     }
 
     /// Mean errors of the averaged weights on the test frames and on a few training frames, in pixels; keeps the
@@ -451,7 +376,7 @@ impl<'a> Trainer<'a> {
         test: Option<&Dataset>,
         watch: &dyn Watch,
     ) -> Result<[Option<f64>; 2]> {
-        let average = self.averaged_net()?;
+        let average = self.learner.averaged_net()?;
         let predictor = Predictor::new(average, self.plan.precision)?;
         let watch = Silent(watch);
         let judged = test.map_or_else(|| Ok(Vec::new()), |test| judge(&predictor, test, &watch))?;
@@ -554,12 +479,6 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn averaged_net(&self) -> Result<Net> {
-        let net = Net::blank(self.net.spec(), self.net.device())?;
-        net.params().restore(&self.average)?;
-        Ok(net)
-    }
-
     /// A row of the log with the test and the training error, where they were measured.
     fn log(&mut self, epoch: &mut Epoch, measured: [Option<f64>; 2], watch: &dyn Watch) -> Result<()> {
         self.state.seconds = self.seconds();
@@ -591,7 +510,12 @@ impl<'a> Trainer<'a> {
         if let Some(px) = self.last_px {
             self.card.metrics.insert("test_mean_error_px".to_owned(), px);
         }
-        Bundle::save(&self.card, &self.averaged_net()?, &snapshot_folder(&self.plan.folder, name), true)?;
+        Bundle::save(
+            &self.card,
+            &self.learner.averaged_net()?,
+            &snapshot_folder(&self.plan.folder, name),
+            true,
+        )?;
         // The best of an earlier run must not pass for the best of this one.
         let best = snapshot_folder(&self.plan.folder, "best");
         if self.state.best_px.is_none() && best.join("model.yaml").is_file() {
@@ -602,13 +526,9 @@ impl<'a> Trainer<'a> {
 
     fn save_checkpoint(&mut self) -> Result<()> {
         self.state.seconds = self.seconds();
-        self.state.optimizer_steps = self.optimizer.steps();
-        let mut tensors = self.optimizer.state();
-        for p in self.net.params().iter() {
-            tensors.push((format!("weight/{}", p.name), p.tensor.f_detach()?));
-        }
-        tensors.extend(self.average.iter().map(|(n, t)| (format!("average/{n}"), t.shallow_clone())));
-        self.state.save(&self.plan.folder, &tensors)
+        self.state.optimizer_steps = self.learner.steps();
+        self.state.loss_scale = self.learner.scale();
+        self.state.save(&self.plan.folder, &self.learner.tensors()?)
     }
 }
 
@@ -752,7 +672,6 @@ mod tests {
     use super::*;
     use crate::net::{Device, HeadSpec, NetSpec};
     use crate::pose::Skeleton;
-    use tch::Kind as Number;
 
     fn with_trainer(recipe: &Recipe, steps: u64, work: impl FnOnce(Trainer)) {
         let spec = NetSpec {
@@ -776,26 +695,6 @@ mod tests {
         };
         let card = Card::new(&spec, &Skeleton::single(["a"])).unwrap();
         work(Trainer::new(&net, card, &|uid| uid.to_owned(), recipe, &plan, 64).unwrap());
-    }
-
-    #[test]
-    fn the_average_follows_the_weights() {
-        let recipe = Recipe { ema: 0.9, ..Recipe::for_net("efficientnet_lite0").unwrap() };
-        with_trainer(&recipe, 10, |mut t| {
-            let name = t.net.params().trainable().next().unwrap().name.clone();
-            let size = t.net.params().get(&name).unwrap().tensor.size();
-            let fill = |v: f64| Tensor::full(size.as_slice(), v, (Number::Float, Device::Cpu));
-            let average = |t: &Trainer| t.average[&name].mean(Number::Double).double_value(&[]);
-            no_grad(|| t.average.get_mut(&name).unwrap().copy_(&fill(1.0)));
-            t.net.params().set(&name, &fill(2.0)).unwrap();
-            // Untrained, it runs after the weights by 9 parts of 10; after many steps by 1 - ema.
-            t.follow().unwrap();
-            assert!((average(&t) - 1.9).abs() < 1e-6);
-            t.optimizer.restore(&BTreeMap::new(), 1000).unwrap();
-            t.net.params().set(&name, &fill(2.9)).unwrap();
-            t.follow().unwrap();
-            assert!((average(&t) - 2.0).abs() < 1e-6);
-        });
     }
 
     #[test]

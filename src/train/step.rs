@@ -1,0 +1,220 @@
+use super::crop::Crop;
+use super::loss::{self, Loss};
+use super::optimizer::AdamW;
+use super::recipe::Recipe;
+use crate::error::Result;
+use crate::net::{Kind, Mode, Net, Precision, Role, Tensor};
+use std::collections::BTreeMap;
+use tch::no_grad;
+
+/// fp16 gradients are scaled so much at first; halved when they overflow, doubled after so many good steps.
+const FIRST_SCALE: f64 = 1024.0;
+const SCALE_STEPS: u64 = 500;
+
+/// What learns: a network, its optimizer and the moving average of its weights. Training and the benchmark of training
+/// take the very same steps.
+#[derive(Debug)]
+pub struct Learner<'a> {
+    net: &'a Net,
+    recipe: &'a Recipe,
+    pretrained: bool,
+    mode: Mode,
+    optimizer: AdamW,
+    average: BTreeMap<String, Tensor>,
+    scale: f64,
+}
+
+impl<'a> Learner<'a> {
+    /// Begins at the network's weights. Only a `pretrained` backbone has stages and statistics to freeze, as the recipe
+    /// says.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn new(net: &'a Net, recipe: &'a Recipe, pretrained: bool, precision: Precision) -> Result<Self> {
+        let copy = |t: &Tensor| no_grad(|| t.f_detach_copy());
+        let average = net
+            .params()
+            .iter()
+            .map(|p| Ok((p.name.clone(), copy(&p.tensor)?)))
+            .collect::<Result<BTreeMap<_, _>>>()?;
+        Ok(Self {
+            net,
+            recipe,
+            pretrained,
+            mode: Mode {
+                frozen_bn: recipe.frozen_norm && pretrained,
+                frozen_stages: if pretrained { recipe.frozen_stages } else { 0 },
+                ..Mode::train(precision.kind())
+            },
+            optimizer: AdamW::new(net.params(), recipe.weight_decay)?,
+            average,
+            scale: if precision == Precision::Fp16 { FIRST_SCALE } else { 1.0 },
+        })
+    }
+
+    /// One gradient step on a batch, at this share of the peak learning rates; `None` when the gradient was not finite,
+    /// and the weights are as they were.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn step(&mut self, crops: &[Crop], share: f64) -> Result<Option<Loss>> {
+        self.step_on(&loss::pixels(crops)?, crops, share)
+    }
+
+    /// As [`Learner::step`], of crops whose pixels are a tensor already (`[N, side, side, 3]`, bytes, on any device).
+    ///
+    /// # Errors
+    /// As [`Learner::step`].
+    pub fn step_on(&mut self, pixels: &Tensor, crops: &[Crop], share: f64) -> Result<Option<Loss>> {
+        let recipe = self.recipe;
+        let maps = self.net.forward(&self.net.normalise(pixels)?, self.mode)?;
+        let loss = loss::compare(&maps, crops, recipe.sigma, recipe.offset_weight)?;
+        self.net.params().zero_grad();
+        self.optimizer.set_scale(self.scale);
+        loss.total.f_mul_scalar(self.scale)?.f_backward()?;
+        let [head, backbone] = self.rates();
+        let norm = self.optimizer.step(self.net.params(), recipe.clip, |p| {
+            share * if p.is_backbone() { backbone } else { head }
+        })?;
+        if !norm.is_finite() {
+            // The forward pass may have left the same in the norms' running statistics; the average is sound.
+            for p in self.net.params().iter().filter(|p| p.role == Role::Buffer) {
+                if let Some(a) = self.average.get(&p.name) {
+                    self.net.params().set(&p.name, a)?;
+                }
+            }
+            return Ok(None);
+        }
+        self.follow()?;
+        Ok(Some(loss))
+    }
+
+    /// Keeps the loss of an fp16 run as large as its gradients bear; `step` counts the steps from the run's begin, the
+    /// last one included.
+    pub fn rescale(&mut self, finite: bool, step: u64) {
+        if self.mode.compute != Kind::Half {
+            return;
+        }
+        if !finite {
+            self.scale = (self.scale / 2.0).max(1.0);
+        } else if step.is_multiple_of(SCALE_STEPS) {
+            self.scale = (self.scale * 2.0).min(65536.0);
+        }
+    }
+
+    /// Peak learning rates of the head and of the backbone.
+    #[must_use]
+    pub fn rates(&self) -> [f64; 2] {
+        let r = self.recipe;
+        if self.pretrained { [r.head_rate, r.backbone_rate] } else { [r.random_rate, r.random_rate] }
+    }
+
+    /// The network that learns.
+    #[must_use]
+    pub fn net(&self) -> &'a Net {
+        self.net
+    }
+
+    /// How often the weights were changed.
+    #[must_use]
+    pub fn steps(&self) -> i32 {
+        self.optimizer.steps()
+    }
+
+    /// What the loss is multiplied with, so that small gradients do not vanish in fp16.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// A network with the moving average of the weights.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn averaged_net(&self) -> Result<Net> {
+        let net = Net::blank(self.net.spec(), self.net.device())?;
+        net.params().restore(&self.average)?;
+        Ok(net)
+    }
+
+    /// All that has to be saved to go on exactly: moments, `weight/...` and `average/...`.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut tensors = self.optimizer.state();
+        for p in self.net.params().iter() {
+            tensors.push((format!("weight/{}", p.name), p.tensor.f_detach()?));
+        }
+        tensors.extend(self.average.iter().map(|(n, t)| (format!("average/{n}"), t.shallow_clone())));
+        Ok(tensors)
+    }
+
+    /// Takes up what [`Learner::tensors`] gave, after so many steps and at this scale of the loss.
+    ///
+    /// # Errors
+    /// When the tensors are of another network.
+    pub fn restore(&mut self, tensors: &BTreeMap<String, Tensor>, steps: i32, scale: f64) -> Result<()> {
+        let part = |prefix: &str| -> BTreeMap<String, Tensor> {
+            tensors
+                .iter()
+                .filter_map(|(n, t)| Some((n.strip_prefix(prefix)?.to_owned(), t.shallow_clone())))
+                .collect()
+        };
+        self.net.params().restore(&part("weight/"))?;
+        for (name, value) in part("average/") {
+            if let Some(a) = self.average.get_mut(&name) {
+                no_grad(|| a.f_copy_(&value))?;
+            }
+        }
+        self.scale = scale;
+        self.optimizer.restore(tensors, steps)
+    }
+
+    /// Moves the average of the weights a little towards the weights; faster at the start, when they run away.
+    fn follow(&mut self) -> Result<()> {
+        let taken = f64::from(self.optimizer.steps());
+        let share = 1.0 - self.recipe.ema.min((1.0 + taken) / (10.0 + taken));
+        no_grad(|| {
+            for p in self.net.params().iter() {
+                if let Some(a) = self.average.get_mut(&p.name) {
+                    let _ = a.f_lerp_(&p.tensor.f_detach()?, share)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Device, HeadSpec, NetSpec};
+
+    #[test]
+    fn the_average_follows_the_weights() {
+        let recipe = Recipe { ema: 0.9, ..Recipe::for_net("efficientnet_lite0").unwrap() };
+        let spec = NetSpec {
+            net: "efficientnet_lite0".into(),
+            backbone_stride: 16,
+            output_stride: 8,
+            points: 1,
+            head: HeadSpec { width: 16, ..HeadSpec::default() },
+        };
+        let net = Net::new(&spec, Device::Cpu, 1).unwrap();
+        let mut t = Learner::new(&net, &recipe, false, Precision::Fp32).unwrap();
+        let name = t.net.params().trainable().next().unwrap().name.clone();
+        let size = t.net.params().get(&name).unwrap().tensor.size();
+        let fill = |v: f64| Tensor::full(size.as_slice(), v, (Kind::Float, Device::Cpu));
+        let average = |t: &Learner| t.average[&name].mean(Kind::Double).double_value(&[]);
+        no_grad(|| t.average.get_mut(&name).unwrap().copy_(&fill(1.0)));
+        t.net.params().set(&name, &fill(2.0)).unwrap();
+        // Untrained, it runs after the weights by 9 parts of 10; after many steps by 1 - ema.
+        t.follow().unwrap();
+        assert!((average(&t) - 1.9).abs() < 1e-6);
+        t.optimizer.restore(&BTreeMap::new(), 1000).unwrap();
+        t.net.params().set(&name, &fill(2.9)).unwrap();
+        t.follow().unwrap();
+        assert!((average(&t) - 2.0).abs() < 1e-6);
+    }
+}
