@@ -166,7 +166,7 @@ impl Report {
     }
 }
 
-fn point_title(name: PointName<'_>) -> String {
+pub(super) fn point_title(name: PointName<'_>) -> String {
     if name.individual.is_empty() {
         name.bodypart.to_owned()
     } else {

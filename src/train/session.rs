@@ -13,7 +13,7 @@
 
 use super::checkpoint::State;
 use super::dataset::{Dataset, Example};
-use super::evaluate::{Judged, Report, judge};
+use super::evaluate::{Judged, Report, judge, point_title};
 use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
 use super::record::{Like, file_hash, hash_of, hashes_of, machine};
@@ -26,6 +26,7 @@ use crate::net::{
 use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where the weights come from.
@@ -192,6 +193,7 @@ pub fn train_seen(
     if !options.resume && State::is_in(&folder) {
         watch.note(&format!("replacing the model trained before in {}", folder.display()));
     }
+    tell_of_labels(&train_set, &skeleton, watch);
     let per_epoch = (train_set.len() as u64).div_ceil(recipe.batch as u64).max(1);
     let side = crop_side(&recipe, train_set.animal_extent());
     let plan = Plan {
@@ -228,6 +230,7 @@ pub fn train_seen(
             watch,
         )?,
     };
+    tell_of_twins(&[Some(&train_set), test_set.as_ref()], &settings.pictures, watch);
     if let Some(like) = &like {
         like.compare(&plan.data, &settings, watch);
     }
@@ -480,6 +483,44 @@ fn dataset(project: &Project, labels: &Labels, keys: &[FrameKey], watch: &dyn Wa
         })
         .collect();
     Dataset::load(examples, watch)
+}
+
+/// Tells of body parts that the network cannot learn, as nobody labelled them.
+fn tell_of_labels(train: &Dataset, skeleton: &Skeleton, watch: &dyn Watch) {
+    let missing: Vec<String> = skeleton
+        .names()
+        .enumerate()
+        .filter(|(i, _)| !train.examples().iter().any(|e| e.points.get(*i).is_some_and(Option::is_some)))
+        .map(|(_, name)| point_title(name))
+        .collect();
+    if !missing.is_empty() {
+        watch.warn(&format!(
+            "no frame to train on has a label of {}: the network will learn that it is never there",
+            missing.join(", ")
+        ));
+    }
+}
+
+/// Tells of pictures that are the same to the byte and labelled differently: at most one of them can be right.
+fn tell_of_twins(sets: &[Option<&Dataset>], hashes: &BTreeMap<String, String>, watch: &dyn Watch) {
+    /// Two clicks of the same person are nearer to each other, in pixels.
+    const APART: f64 = 5.0;
+    let mut seen: BTreeMap<&str, &Example> = BTreeMap::new();
+    for example in sets.iter().flatten().flat_map(|s| s.examples()) {
+        let Some(hash) = hashes.get(&example.key.to_string()) else { continue };
+        let Some(other) = seen.insert(hash, example) else { continue };
+        let apart = example.points.iter().zip(&other.points).any(|(a, b)| match (a, b) {
+            (Some(a), Some(b)) => a.distance(*b) > APART,
+            (None, None) => false,
+            _ => true,
+        });
+        if apart {
+            watch.warn(&format!(
+                "{} and {} are the same picture, labelled differently: keep one of them",
+                other.key, example.key
+            ));
+        }
+    }
 }
 
 /// The recipe's crop, or larger where the animal would not fit: a quarter more than its extent, at most 512 px.
