@@ -12,20 +12,24 @@
 //! ```
 
 mod augment;
+mod calibration;
 mod checkpoint;
 mod dataset;
 mod evaluate;
+mod evaluation;
 mod loader;
 mod loss;
 mod models;
 mod observer;
 mod optimizer;
+mod pck;
 mod recipe;
 pub mod session;
 mod trainer;
 mod verdict;
 
 pub use augment::{Crop, crop, random_for};
+pub use calibration::{Bin, Calibrated, Reliability, calibrate, cross_fitted, platt, within_px};
 pub use checkpoint::{Row, State};
 pub use dataset::{Dataset, Example};
 pub use evaluate::{Judged, Report, Summary, judge, judge_some};
@@ -33,6 +37,7 @@ pub use loss::{Loss, compare};
 pub use models::{ModelFacts, history, models};
 pub use observer::{BeganSeen, ExampleSeen, MeasuredSeen, Observer, StepSeen};
 pub use optimizer::AdamW;
+pub use pck::{Pck, PckAt};
 pub use recipe::{Augmentation, HeadShape, Recipe};
 pub use trainer::{Outcome, Plan, Trainer, snapshot_folder};
 pub use verdict::{HUMAN_PX, verdict};

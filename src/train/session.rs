@@ -13,13 +13,13 @@
 
 use super::checkpoint::State;
 use super::dataset::{Dataset, Example};
-use super::evaluate::{Judged, Report, judge};
+pub use super::evaluation::{EvaluateOptions, Evaluated, Member, Repeated, WorstFrame, evaluate, evaluate_shuffles};
 use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::net::{Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, Training, device, weights};
+use crate::net::{Card, HeadSpec, Net, NetSpec, Precision, Training, device, weights};
 use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
@@ -222,97 +222,8 @@ pub fn train_seen(
 }
 
 /// The size of the pictures, width by height, as the first of them has it.
-fn frame_size(data: &Dataset) -> (usize, usize) {
+pub(super) fn frame_size(data: &Dataset) -> (usize, usize) {
     data.picture(0).map_or((0, 0), |p| (p.width(), p.height()))
-}
-
-/// What `limn evaluate` can be told.
-#[derive(Debug, Clone)]
-pub struct EvaluateOptions {
-    /// Which shuffle.
-    pub shuffle: u32,
-    /// `best`, `last` or `auto`.
-    pub snapshot: String,
-    /// `auto`, `cpu`, `cuda`, `cuda:0`.
-    pub device: String,
-    /// Number format.
-    pub precision: Precision,
-    /// Likelihood a point must reach; the project's `pcutoff` when not given.
-    pub cutoff: Option<f64>,
-}
-
-/// What came of an evaluation.
-#[derive(Debug)]
-pub struct Evaluated {
-    /// The model's name in result files.
-    pub scorer: String,
-    /// The model's folder.
-    pub snapshot: PathBuf,
-    /// The device and precision really used, in words.
-    pub device: String,
-    /// The errors, summed up.
-    pub report: Report,
-    /// Test frames one by one.
-    pub test: Vec<Judged>,
-    /// Training frames one by one.
-    pub train: Vec<Judged>,
-    /// Where tables and pictures were written.
-    pub folder: PathBuf,
-    /// What the result means, in plain sentences.
-    pub verdict: String,
-}
-
-/// Measures a trained network on the frames of its split and writes `results.json` and `errors.csv`.
-///
-/// # Errors
-/// When there is no trained model, or labels or pictures are gone.
-pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch) -> Result<Evaluated> {
-    if let Some(cutoff) = options.cutoff.filter(|c| !(0.0..=1.0).contains(c)) {
-        return Err(Error::new(Kind::Usage, format!("a cut-off of {cutoff} is no likelihood"))
-            .mend("give --pcutoff a number from 0 to 1"));
-    }
-    let snapshot = snapshot(project, options.shuffle, &options.snapshot)?;
-    let (device, words) = device::choose(&options.device)?;
-    let Bundle { card, net } = Bundle::load(&snapshot, device)?;
-    card.fits(&project.skeleton()).map_err(|e| e.at(snapshot.display()))?;
-    let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = Splits::load(project, options.shuffle, &labels, watch)?;
-    if card.training.data_hash != hash_of(&labels, &split) {
-        watch.warn("labels or split were changed after this model was trained: some test frames may have been trained on");
-    }
-    let predictor = Predictor::new(net, options.precision)?;
-    let mut parts = Vec::new();
-    let mut frame = None;
-    for keys in [&split.test, &split.train] {
-        if keys.is_empty() {
-            parts.push(Vec::new());
-            continue;
-        }
-        let data = dataset(project, &labels, keys, watch)?;
-        frame.get_or_insert_with(|| frame_size(&data));
-        watch.begin("evaluate", Some(data.len() as u64));
-        let judged = judge(&predictor, &data, watch);
-        watch.end();
-        parts.push(judged?);
-    }
-    let train = parts.pop().unwrap_or_default();
-    let test = parts.pop().unwrap_or_default();
-    let points = project.skeleton().points();
-    let cutoffs =
-        options.cutoff.map_or_else(|| project.config.pcutoff.for_points(points), |c| vec![c; points]);
-    let report = Report::of(&test, &train, &project.skeleton(), &cutoffs);
-    let folder = project.evaluation_folder(split.train_fraction, options.shuffle);
-    files::make_folder(&folder)?;
-    let json = serde_json::to_string_pretty(&report)
-        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
-    files::write_whole(&folder.join("results.json"), json.as_bytes())?;
-    files::write_whole(
-        &folder.join("errors.csv"),
-        errors_csv(&project.skeleton(), &test, &train)?.as_slice(),
-    )?;
-    let device = format!("{words}, {}", options.precision);
-    let verdict = super::verdict(&report, frame.unwrap_or((0, 0)));
-    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder, verdict })
 }
 
 /// The model folder of a shuffle: `best` or `last`; `auto` is the last state of a finished training, which no test
@@ -378,7 +289,12 @@ fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &d
     })
 }
 
-fn dataset(project: &Project, labels: &Labels, keys: &[FrameKey], watch: &dyn Watch) -> Result<Dataset> {
+pub(super) fn dataset(
+    project: &Project,
+    labels: &Labels,
+    keys: &[FrameKey],
+    watch: &dyn Watch,
+) -> Result<Dataset> {
     let examples = keys
         .iter()
         .filter_map(|k| {
@@ -404,7 +320,7 @@ fn point_pairs(skeleton: &Skeleton, pairs: &[[usize; 2]]) -> Vec<[usize; 2]> {
 }
 
 /// SHA-256 over the split's frames and their labels: two runs with the same hash saw the same data.
-fn hash_of(labels: &Labels, split: &Split) -> String {
+pub(super) fn hash_of(labels: &Labels, split: &Split) -> String {
     let mut sha = Sha256::new();
     for (part, keys) in [("train", &split.train), ("test", &split.test)] {
         sha.update(part);
@@ -421,36 +337,4 @@ fn hash_of(labels: &Labels, split: &Split) -> String {
         let _ = write!(s, "{b:02x}");
         s
     })
-}
-
-fn errors_csv(skeleton: &Skeleton, test: &[Judged], train: &[Judged]) -> Result<Vec<u8>> {
-    let failed = |e: csv::Error| Error::new(Kind::Format, format!("cannot write the errors: {e}"));
-    let mut out = csv::Writer::from_writer(Vec::new());
-    out.write_record([
-        "set",
-        "image",
-        "individual",
-        "bodypart",
-        "label_x",
-        "label_y",
-        "x",
-        "y",
-        "likelihood",
-        "error_px",
-    ])
-    .map_err(failed)?;
-    for (set, judged) in [("test", test), ("train", train)] {
-        for j in judged {
-            for (i, error, likelihood) in j.errors() {
-                let (Some(name), Some(label)) = (skeleton.point(i), j.label[i]) else { continue };
-                let at = j.prediction[i].0;
-                let numbers = [label.x, label.y, at.x, at.y, likelihood, error].map(|v| format!("{v:.4}"));
-                let mut record =
-                    vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
-                record.extend(numbers);
-                out.write_record(&record).map_err(failed)?;
-            }
-        }
-    }
-    out.into_inner().map_err(|e| Error::new(Kind::Format, format!("cannot write the errors: {e}")))
 }
