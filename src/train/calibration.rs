@@ -171,7 +171,7 @@ pub struct Reliability {
     /// What it would be on average by chance alone, were every likelihood exactly true: so many points in so many bins
     /// give no smaller one.
     pub ece_by_chance: f64,
-    /// The bins, by rising likelihood.
+    /// The bins, by the network's own likelihood, rising.
     pub bins: Vec<Bin>,
 }
 
@@ -179,12 +179,23 @@ impl Reliability {
     /// Of likelihoods and whether they came true. `None` without points.
     #[must_use]
     pub fn of(points: &[(f64, bool)]) -> Option<Self> {
+        Self::grouped(&points.iter().map(|(l, right)| (*l, *l, *right)).collect::<Vec<_>>())
+    }
+
+    /// Of what to group by, likelihoods, and whether they came true. Cross-fitted likelihoods must not be grouped by
+    /// themselves: a frame full of mistakes is mapped by a fit that lacks just these and says a little more than all
+    /// others do, so that the mistakes would gather in the last group. The network's own likelihood groups as any one
+    /// map would.
+    #[must_use]
+    pub fn grouped(points: &[(f64, f64, bool)]) -> Option<Self> {
         use rand::{Rng, SeedableRng};
-        let mut sorted: Vec<_> = points.iter().copied().filter(|(l, _)| l.is_finite()).collect();
+        let mut sorted: Vec<_> =
+            points.iter().copied().filter(|(by, l, _)| by.is_finite() && l.is_finite()).collect();
         if sorted.is_empty() {
             return None;
         }
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let sorted: Vec<(f64, bool)> = sorted.into_iter().map(|(_, l, right)| (l, right)).collect();
         let n = sorted.len();
         let count = (n / PER_BIN).clamp(1, MOST_BINS);
         let ranges = || (0..count).map(|b| b * n / count..(b + 1) * n / count);

@@ -379,10 +379,10 @@ fn carried(judged: &Judged, map: Option<&Calibration>) -> Judged {
 /// What the likelihood of these networks is worth, and the held-out chance of every point of every test frame where
 /// there is one. Each network has a map of its own.
 fn likelihoods(measured: &[Measured], within_px: f64) -> (Calibrated, Option<Vec<Vec<f64>>>) {
-    let right = |test: &[Judged], chance: &dyn Fn(usize, usize, f64) -> f64| -> Vec<(f64, bool)> {
+    let right = |test: &[Judged], chance: &dyn Fn(usize, usize, f64) -> f64| -> Vec<(f64, f64, bool)> {
         test.iter()
             .enumerate()
-            .flat_map(|(f, j)| j.errors().map(move |(i, e, l)| (chance(f, i, l), e <= within_px)))
+            .flat_map(|(f, j)| j.errors().map(move |(i, e, l)| (l, chance(f, i, l), e <= within_px)))
             .collect()
     };
     let raw: Vec<_> = measured.iter().flat_map(|m| right(&m.test, &|_, _, l| l)).collect();
@@ -414,14 +414,14 @@ fn likelihoods(measured: &[Measured], within_px: f64) -> (Calibrated, Option<Vec
         within_px,
         n_points: raw.len(),
         share_within: (!raw.is_empty())
-            .then(|| raw.iter().filter(|(_, right)| *right).count() as f64 / raw.len() as f64),
+            .then(|| raw.iter().filter(|(.., right)| *right).count() as f64 / raw.len() as f64),
         tracks_carry: if measured.iter().all(|m| m.calibration().is_some()) { "calibrated" } else { "raw" },
         map_of_model: alone.and_then(Measured::calibration).copied(),
         map_fitted_here: alone
             .filter(|_| why_not.is_none())
             .and_then(|m| calibrate(&m.test, within_px).ok()),
-        raw: Reliability::of(&raw),
-        calibrated_cross_fitted: Reliability::of(&held).filter(|_| why_not.is_none()),
+        raw: Reliability::grouped(&raw),
+        calibrated_cross_fitted: Reliability::grouped(&held).filter(|_| why_not.is_none()),
         why_not: why_not.clone(),
     };
     (calibrated, Some(chances).filter(|_| why_not.is_none()))
