@@ -198,15 +198,12 @@ fn page(task: &str, done: &Evaluated, plots: &[String], close_ups: &[String]) ->
         "The share of labelled points of test frames that the network puts within a distance of the label (percentage of \
          correct keypoints, PCK).",
     );
-    let likelihood = safe(&done.likelihood.words());
-    let mut words = format!(
+    let words = format!(
         "Points are grouped by likelihood, as many in each group. On the dashed line a likelihood means what it says: of \
-         points with 0.9, nine in ten are within {:.0} px. Bars are 95 % intervals.",
+         points with 0.9, nine in ten are within {:.0} px. The calibrated likelihood of each frame comes from a map that \
+         was fitted on other test frames alone. Bars are 95 % intervals.",
         done.likelihood.within_px
     );
-    if !likelihood.is_empty() {
-        words = format!("{likelihood} {words}");
-    }
     plot(&mut out, 1, "What the likelihood is worth", "reliability diagram", &words);
     plot(
         &mut out,

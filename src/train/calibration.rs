@@ -284,8 +284,8 @@ impl Calibrated {
         } else {
             format!(
                 "Calibrated, the likelihood would be the chance of lying within {px:.0} px of where a person would \
-                 click; the tracks of this model carry the network's own, because it was trained before limn \
-                 calibrated: train again to have that"
+                 click; tracks of this model carry the network's own, for its description holds no calibration: train \
+                 again to have one"
             )
         };
         format!(

@@ -262,9 +262,13 @@ fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &d
     let shuffle = options.shuffle;
     if shuffle == 1 && !options.resume && Splits::read(project)?.shuffles.is_empty() {
         let train_fraction = project.config.training_fraction.first().copied().unwrap_or(0.95);
-        let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video: false, force: false };
+        let by_video = Splits::videos_to_spare(labels);
+        let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video, force: false };
         Splits::draw(project, labels, &request)?;
-        watch.note(&format!("no split yet: drew shuffle 1 with {train_fraction} of the frames to train on"));
+        watch.note(&format!(
+            "no split yet: drew shuffle 1 with {train_fraction} of the frames to train on{}",
+            if by_video { ", whole videos kept together" } else { "" }
+        ));
     }
     Splits::load(project, shuffle, labels, watch)
 }
