@@ -15,7 +15,8 @@ use std::path::PathBuf;
 Examples:
   limn evaluate openfield-Ada-2026-01-31
   limn evaluate openfield-Ada-2026-01-31 --shuffle 2 --json
-  limn evaluate openfield-Ada-2026-01-31 --shuffles 1-5      (the test frames of five networks in one report)")]
+  limn evaluate openfield-Ada-2026-01-31 --shuffles 1-5      (the test frames of five networks in one report)
+  limn evaluate openfield-Ada-2026-01-31 --learning-curve    (trains again on fewer frames: what would more bring?)")]
 pub(super) struct Args {
     /// The project's folder or its config.yaml
     project: PathBuf,
@@ -41,6 +42,16 @@ pub(super) struct Args {
     /// Likelihood a point must reach for the figures with cut-off [default: pcutoff of config.yaml]
     #[arg(long, value_name = "L")]
     pcutoff: Option<f64>,
+    /// Also train on parts of the training frames, and say what 50 labelled frames more would bring; this takes about as
+    /// long as training the model, for each point
+    #[arg(long, conflicts_with = "shuffles")]
+    learning_curve: bool,
+    /// Points of that curve, the model itself among them
+    #[arg(long, default_value_t = 4, value_name = "N", requires = "learning_curve")]
+    points: usize,
+    /// No training for that curve takes longer than so many minutes
+    #[arg(long, value_name = "M", requires = "learning_curve")]
+    max_minutes: Option<f64>,
 }
 
 /// Numbers of shuffles.
@@ -65,7 +76,7 @@ impl Shuffles {
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
-    let project = Project::open(&args.project, terminal)?;
+    let mut project = Project::open(&args.project, terminal)?;
     let options = session::EvaluateOptions {
         shuffle: args.shuffle,
         snapshot: args.snapshot.clone(),
@@ -74,7 +85,13 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         cutoff: args.pcutoff,
     };
     let shuffles = args.shuffles.as_ref().map_or(vec![args.shuffle], |s| s.0.clone());
-    let done = session::evaluate_shuffles(&project, &shuffles, &options, terminal)?;
+    let mut done = session::evaluate_shuffles(&project, &shuffles, &options, terminal)?;
+    if args.learning_curve {
+        let options =
+            session::CurveOptions { evaluate: options, points: args.points, max_minutes: args.max_minutes };
+        done.learning_curve = Some(session::learning_curve(&mut project, &options, terminal)?);
+        done.write_json()?;
+    }
     if args.no_pictures {
         show::evaluation_report(&project, &done, terminal)?;
     } else {
@@ -121,7 +138,8 @@ fn words(done: &session::Evaluated) -> String {
             s.n_points
         );
     }
-    let near = |at: &crate::train::PckAt| Some(format!("{:.0} % within {} px", 100.0 * at.all?, at.within_px));
+    let near =
+        |at: &crate::train::PckAt| Some(format!("{:.0} % within {} px", 100.0 * at.all?, at.within_px));
     let near: Vec<String> = done.pck.fixed.iter().filter_map(near).collect();
     if !near.is_empty() {
         text += &format!("test points: {}\n", near.join(", "));
@@ -130,6 +148,12 @@ fn words(done: &session::Evaluated) -> String {
         for m in &done.members {
             text += &format!("  shuffle {}: {} px mean\n", m.shuffle, px(m.test.mean_error_px));
         }
+    }
+    if let Some(curve) = &done.learning_curve {
+        for p in &curve.points {
+            text += &format!("trained on {} frames: {:.2} px mean\n", p.frames, p.mean_error_px);
+        }
+        text += &format!("{}\n", curve.words);
     }
     text += &format!("{}\nreport: {}", done.verdict, done.folder.join("report.html").display());
     text

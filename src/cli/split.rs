@@ -60,7 +60,9 @@ impl Args {
                 (false, Some(why))
             }
             _ => {
-                let why = format!("{videos} videos have labels, so each is kept whole (--by-frame draws single pictures)");
+                let why = format!(
+                    "{videos} videos have labels, so each is kept whole (--by-frame draws single pictures)"
+                );
                 (true, Some(why))
             }
         }

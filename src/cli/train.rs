@@ -74,6 +74,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         seed: args.seed,
         resume: args.resume,
         recipe: args.recipe.clone(),
+        ..session::Options::default()
     };
     let done = session::train(&mut project, &options, terminal)?;
     if let Err(e) = show::learning_curve(&done.folder) {

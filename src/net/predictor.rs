@@ -125,8 +125,7 @@ impl Predictor {
             }
             let maps = self.net.forward(&image)?;
             let score = self.net.spec().head.score;
-            let peaks =
-                decode_ahead(&maps, LOCREF_STD, score, self.calibration.as_ref(), look.candidates)?;
+            let peaks = decode_ahead(&maps, LOCREF_STD, score, self.calibration.as_ref(), look.candidates)?;
             let shifts =
                 (0..count).map(|i| windows.get(i).map_or([0.0; 2], |w| [w.x as f64, w.y as f64])).collect();
             Ok(Ahead { peaks, scale, shifts })

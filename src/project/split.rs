@@ -247,7 +247,12 @@ impl Splits {
     }
 
     /// Puts new shuffles in the place of those with their numbers.
-    fn replace(project: &mut Project, new: Vec<Split>, train_fraction: f64, force: bool) -> Result<Vec<Split>> {
+    fn replace(
+        project: &mut Project,
+        new: Vec<Split>,
+        train_fraction: f64,
+        force: bool,
+    ) -> Result<Vec<Split>> {
         let mut splits = Self::read(project)?;
         for split in &new {
             let old = splits.shuffles.iter().position(|s| s.shuffle == split.shuffle);
@@ -411,7 +416,9 @@ fn videos_of<'a>(keys: impl Iterator<Item = &'a FrameKey>) -> BTreeSet<&'a str> 
 fn folded(labels: &Labels, request: &FoldsRequest) -> Result<Vec<Split>> {
     let folds = request.folds as usize;
     if !(2..=1000).contains(&folds) {
-        return Err(Error::new(Kind::Usage, format!("{folds} folds cannot be made")).mend("ask for 2 to 1000"));
+        return Err(
+            Error::new(Kind::Usage, format!("{folds} folds cannot be made")).mend("ask for 2 to 1000")
+        );
     }
     let keys = labelled(labels)?;
     let mut rng = ChaCha8Rng::seed_from_u64(request.seed);
@@ -424,8 +431,13 @@ fn folded(labels: &Labels, request: &FoldsRequest) -> Result<Vec<Split>> {
     };
     if groups.len() < folds {
         let what = if request.by_video { "videos with labelled pictures" } else { "labelled pictures" };
-        return Err(Error::new(Kind::Labels, format!("{} {what} make no {folds} folds", groups.len()))
-            .mend(if request.by_video { "ask for fewer folds, or give `--by-frame`" } else { "ask for fewer folds" }));
+        return Err(Error::new(Kind::Labels, format!("{} {what} make no {folds} folds", groups.len())).mend(
+            if request.by_video {
+                "ask for fewer folds, or give `--by-frame`"
+            } else {
+                "ask for fewer folds"
+            },
+        ));
     }
     groups.shuffle(&mut rng);
     groups.sort_by_key(|g| std::cmp::Reverse(g.len()));

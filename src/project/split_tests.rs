@@ -146,7 +146,10 @@ fn folds_share_out_all_pictures() {
     let wrong = |folds, by_video| {
         folded(&l, &FoldsRequest { folds, seed: 0, by_video, force: false }).unwrap_err().kind()
     };
-    assert_eq!((wrong(1, false), wrong(53, false), wrong(6, true)), (Kind::Usage, Kind::Labels, Kind::Labels));
+    assert_eq!(
+        (wrong(1, false), wrong(53, false), wrong(6, true)),
+        (Kind::Usage, Kind::Labels, Kind::Labels)
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::picture::Picture;
 use crate::pose::{Keypoint, Skeleton};
 use crate::project::Project;
 use crate::train::session::{Evaluated, WorstFrame};
-use crate::train::{Judged, Reliability, Summary};
+use crate::train::{Judged, LearningCurve, Reliability, Summary};
 use crate::watch::Watch;
 use base64::Engine as _;
 use std::fmt::Write as _;
@@ -35,7 +35,9 @@ pub fn evaluation_report(project: &Project, done: &Evaluated, watch: &dyn Watch)
         close_ups.push(jpeg(&close_up(&picture, judged, &skeleton, &style))?);
     }
     let mut plots = Vec::new();
-    for (name, picture) in drawn(done, &skeleton, &style)? {
+    let curve = done.learning_curve.as_ref().map(label_curve).transpose()?;
+    let all = drawn(done, &skeleton, &style)?.into_iter().chain(curve.map(|p| ("error-by-labels.png", p)));
+    for (name, picture) in all {
         let path = done.folder.join(name);
         picture.save_png(&path)?;
         let bytes = std::fs::read(&path).map_err(|e| Error::io("read the plot", &path, e))?;
@@ -51,7 +53,8 @@ fn drawn(done: &Evaluated, skeleton: &Skeleton, style: &Style) -> Result<[(&'sta
     let size =
         plot::PlotStyle { width: 1000, height: 560, marks: style.clone(), ..plot::PlotStyle::default() };
     let pck = &done.pck;
-    let curve = |shares: &[f64]| pck.thresholds_px.iter().copied().zip(shares.iter().copied()).collect::<Vec<_>>();
+    let curve =
+        |shares: &[f64]| pck.thresholds_px.iter().copied().zip(shares.iter().copied()).collect::<Vec<_>>();
     let parts: Vec<_> = pck
         .per_bodypart
         .iter()
@@ -79,11 +82,13 @@ fn drawn(done: &Evaluated, skeleton: &Skeleton, style: &Style) -> Result<[(&'sta
     };
     let named = |name: &str, r: &Option<Reliability>| r.as_ref().map(|r| (name.to_owned(), groups(r)));
     let likelihood = &done.likelihood;
-    let series: Vec<_> =
-        [named("as the network says", &likelihood.raw), named("calibrated", &likelihood.calibrated_cross_fitted)]
-            .into_iter()
-            .flatten()
-            .collect();
+    let series: Vec<_> = [
+        named("as the network says", &likelihood.raw),
+        named("calibrated", &likelihood.calibrated_cross_fitted),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let errors: Vec<f64> = done.test.iter().flat_map(Judged::errors).map(|(_, e, _)| e).collect();
     Ok([
         ("pck.png", plot::pck(&curve(&pck.all), &parts, &marks, &size)?),
@@ -93,6 +98,21 @@ fn drawn(done: &Evaluated, skeleton: &Skeleton, style: &Style) -> Result<[(&'sta
         ),
         ("error-histogram.png", plot::error_histogram(&errors, 5.0 * done.human_px, &size)?),
     ])
+}
+
+/// Error against the number of labelled frames.
+fn label_curve(curve: &LearningCurve) -> Result<Picture> {
+    let measured: Vec<_> =
+        curve.points.iter().map(|p| (p.frames as f64, p.mean_error_px, p.mean_error_px_ci95)).collect();
+    let last = measured.last().map_or(0.0, |m| m.0);
+    let expected =
+        curve.gain.as_ref().map(|g| (last + g.more_frames as f64, g.error_px, Some(g.error_px_ci95)));
+    let first = measured.first().map_or(1.0, |m| m.0);
+    let end = expected.map_or(last, |e| e.0);
+    let step = |i: i32| first + (end - first) * f64::from(i) / 100.0;
+    let fit = curve.fit.map_or(Vec::new(), |fit| (0..=100).map(|i| (step(i), fit.at(step(i)))).collect());
+    let size = plot::PlotStyle { width: 1000, height: 560, ..plot::PlotStyle::default() };
+    plot::error_by_labels(&measured, &fit, expected, &size)
 }
 
 /// The part of a frame that holds labels and predictions, enlarged, with both drawn on it.
@@ -212,6 +232,14 @@ fn page(task: &str, done: &Evaluated, plots: &[String], close_ups: &[String]) ->
         "histogram of errors",
         "Every labelled point of the test frames; those beyond the scale are in the last bar.",
     );
+    if let Some(curve) = &done.learning_curve {
+        let words = format!(
+            "{} Bars are 95 % intervals by bootstrap over the test frames; another draw of training frames would move the \
+             points too.",
+            safe(&curve.words)
+        );
+        plot(&mut out, 3, "What more labels would bring", "error against number of labels", &words);
+    }
     worst_frames(&mut out, &done.worst_frames, close_ups, several);
     about(&mut out, done);
     out.push_str("</body>\n</html>\n");

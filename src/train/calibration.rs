@@ -214,8 +214,7 @@ impl Reliability {
             .map(|_| {
                 error(&mut |i| {
                     let bin = &sorted[ranges[i].clone()];
-                    let right =
-                        bin.iter().filter(|(l, _)| random.random_bool(l.clamp(0.0, 1.0))).count();
+                    let right = bin.iter().filter(|(l, _)| random.random_bool(l.clamp(0.0, 1.0))).count();
                     right as f64 / bin.len().max(1) as f64
                 })
             })
@@ -270,10 +269,9 @@ impl Calibrated {
     pub fn words(&self) -> String {
         let px = self.within_px;
         let Some(held) = &self.calibrated_cross_fitted else {
-            return self
-                .why_not
-                .as_ref()
-                .map_or_else(String::new, |why| format!("The likelihood is as the network gives it: {why}."));
+            return self.why_not.as_ref().map_or_else(String::new, |why| {
+                format!("The likelihood is as the network gives it: {why}.")
+            });
         };
         let raw = self.raw.as_ref().map_or_else(String::new, |r| format!(" ({:.3} before)", r.ece));
         let means = if self.tracks_carry == "calibrated" {

@@ -121,7 +121,8 @@ impl Summary {
             by_frame[place].extend(errors.map(|(i, e, l)| (e, reaches(i, l))));
         }
         let mut errors: Vec<f64> = by_frame.iter().flatten().map(|(e, _)| *e).collect();
-        let mut sure: Vec<f64> = by_frame.iter().flatten().filter(|(_, sure)| *sure).map(|(e, _)| *e).collect();
+        let mut sure: Vec<f64> =
+            by_frame.iter().flatten().filter(|(_, sure)| *sure).map(|(e, _)| *e).collect();
         errors.sort_by(f64::total_cmp);
         sure.sort_by(f64::total_cmp);
         let average = mean(&errors);

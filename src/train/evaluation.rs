@@ -13,6 +13,7 @@
 //! ```
 
 use super::calibration::{Calibrated, Reliability, calibrate, cross_fitted, within_px};
+use super::curve::LearningCurve;
 use super::evaluate::{Judged, Report, Summary, judge, point_title};
 use super::pck::Pck;
 use super::session::{dataset, frame_size, hash_of, snapshot};
@@ -141,6 +142,9 @@ pub struct Evaluated {
     pub frame_px: (usize, usize),
     /// What two people differ by on frames of that size, in pixels.
     pub human_px: f64,
+    /// Error against the number of labelled frames, where that was measured too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_curve: Option<LearningCurve>,
     /// Where tables and pictures were written.
     pub folder: PathBuf,
     /// Test frames one by one; their likelihood is what tracks of the model carry.
@@ -169,6 +173,16 @@ impl Evaluated {
     pub fn json(&self) -> Result<serde_json::Value> {
         serde_json::to_value(self)
             .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))
+    }
+
+    /// Writes `results.json` again, after something was added.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_json(&self) -> Result<()> {
+        let json = serde_json::to_string_pretty(&self.json()?)
+            .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
+        files::write_whole(&self.folder.join("results.json"), json.as_bytes())
     }
 }
 
@@ -203,10 +217,8 @@ pub fn evaluate_shuffles(
     }
     let shuffles: Vec<u32> = shuffles.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     // What is missing is said before anything long begins.
-    let snapshots = shuffles
-        .iter()
-        .map(|s| snapshot(project, *s, &options.snapshot))
-        .collect::<Result<Vec<_>>>()?;
+    let snapshots =
+        shuffles.iter().map(|s| snapshot(project, *s, &options.snapshot)).collect::<Result<Vec<_>>>()?;
     let labels = LabelStore::read(project, watch)?.labels().clone();
     let measured = shuffles
         .iter()
@@ -273,6 +285,7 @@ pub fn evaluate_shuffles(
         evaluated: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         frame_px,
         human_px: human(frame_px),
+        learning_curve: None,
         folder,
         report,
         test,
@@ -393,7 +406,9 @@ fn likelihoods(measured: &[Measured], within_px: f64) -> (Calibrated, Option<Vec
                 Err("this kind of network has no logits to calibrate".to_owned())
             }
             Err(why) => Err(why),
-            Ok(_) => cross_fitted(&m.test, within_px).ok_or_else(|| "there is only one test frame".to_owned()),
+            Ok(_) => {
+                cross_fitted(&m.test, within_px).ok_or_else(|| "there is only one test frame".to_owned())
+            }
         };
         match all {
             Ok(all) => {
@@ -417,9 +432,7 @@ fn likelihoods(measured: &[Measured], within_px: f64) -> (Calibrated, Option<Vec
             .then(|| raw.iter().filter(|(.., right)| *right).count() as f64 / raw.len() as f64),
         tracks_carry: if measured.iter().all(|m| m.calibration().is_some()) { "calibrated" } else { "raw" },
         map_of_model: alone.and_then(Measured::calibration).copied(),
-        map_fitted_here: alone
-            .filter(|_| why_not.is_none())
-            .and_then(|m| calibrate(&m.test, within_px).ok()),
+        map_fitted_here: alone.filter(|_| why_not.is_none()).and_then(|m| calibrate(&m.test, within_px).ok()),
         raw: Reliability::grouped(&raw),
         calibrated_cross_fitted: Reliability::grouped(&held).filter(|_| why_not.is_none()),
         why_not: why_not.clone(),
@@ -463,7 +476,10 @@ fn repeated(test: &[Judged]) -> Repeated {
 
 fn pooled_words(shuffles: &[u32], pooled: &Repeated) -> String {
     let more = if pooled.repeated > 0 {
-        format!("; {} of {} frames are in several test sets and count each time", pooled.repeated, pooled.frames)
+        format!(
+            "; {} of {} frames are in several test sets and count each time",
+            pooled.repeated, pooled.frames
+        )
     } else {
         format!("; no frame is in two test sets, {} frames in all", pooled.frames)
     };
@@ -487,9 +503,7 @@ fn numbers(shuffles: &[u32]) -> String {
 fn write(done: &Evaluated, skeleton: &Skeleton, raw: &[&Judged], chances: Option<&[Vec<f64>]>) -> Result<()> {
     let folder = &done.folder;
     files::make_folder(folder)?;
-    let json = serde_json::to_string_pretty(&done.json()?)
-        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
-    files::write_whole(&folder.join("results.json"), json.as_bytes())?;
+    done.write_json()?;
     files::write_whole(&folder.join("errors.csv"), &errors_csv(done, skeleton, raw, chances)?)?;
     files::write_whole(&folder.join("pck.csv"), &done.pck.csv()?)?;
     let head = ["rank", "image", "shuffle", "mean_error_px", "worst_point", "worst_error_px", "picture"];
@@ -536,7 +550,8 @@ fn errors_csv(
         for (i, error, likelihood) in j.errors() {
             let (Some(name), Some(label)) = (skeleton.point(i), j.label[i]) else { continue };
             let at = j.prediction[i].0;
-            let mut row = vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
+            let mut row =
+                vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
             row.extend([label.x, label.y, at.x, at.y, likelihood, error].map(|v| format!("{v:.4}")));
             row.push(shuffle.to_string());
             row.push(format!("{:.6}", raw.prediction[i].1));

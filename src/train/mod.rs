@@ -14,6 +14,7 @@
 mod augment;
 mod calibration;
 mod checkpoint;
+mod curve;
 mod dataset;
 mod evaluate;
 mod evaluation;
@@ -31,6 +32,7 @@ mod verdict;
 pub use augment::{Crop, crop, random_for};
 pub use calibration::{Bin, Calibrated, Reliability, calibrate, cross_fitted, platt, within_px};
 pub use checkpoint::{Row, State};
+pub use curve::{CurvePoint, Gain, LearningCurve, PowerLaw};
 pub use dataset::{Dataset, Example};
 pub use evaluate::{Judged, Report, Summary, judge, judge_some};
 pub use loss::{Loss, compare};

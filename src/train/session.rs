@@ -12,8 +12,11 @@
 //! ```
 
 use super::checkpoint::State;
+pub use super::curve::{CurveOptions, learning_curve};
 use super::dataset::{Dataset, Example};
-pub use super::evaluation::{EvaluateOptions, Evaluated, Member, Repeated, WorstFrame, evaluate, evaluate_shuffles};
+pub use super::evaluation::{
+    EvaluateOptions, Evaluated, Member, Repeated, WorstFrame, evaluate, evaluate_shuffles,
+};
 use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
@@ -64,6 +67,17 @@ pub struct Options {
     pub resume: bool,
     /// A recipe other than the network's own.
     pub recipe: Option<PathBuf>,
+    /// Train on these frames of the shuffle alone, into another folder.
+    pub part: Option<Part>,
+}
+
+/// A part of a shuffle's training frames, for a network beside its own.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The frames to train on.
+    pub train: Vec<FrameKey>,
+    /// Where snapshots, checkpoint and log go.
+    pub folder: PathBuf,
 }
 
 impl Default for Options {
@@ -80,6 +94,7 @@ impl Default for Options {
             seed: 0,
             resume: false,
             recipe: None,
+            part: None,
         }
     }
 }
@@ -137,8 +152,12 @@ pub fn train_seen(
     let (device, words) = device::choose(&options.device)?;
     let precision = options.precision.unwrap_or_else(|| Precision::to_train(device)).check(device)?;
     let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = split_of(project, options, &labels, watch)?;
-    let folder = project.models_folder(split.train_fraction, options.shuffle);
+    let mut split = split_of(project, options, &labels, watch)?;
+    let mut folder = project.models_folder(split.train_fraction, options.shuffle);
+    if let Some(part) = &options.part {
+        split.train.clone_from(&part.train);
+        folder.clone_from(&part.folder);
+    }
     if options.resume && !State::is_in(&folder) {
         return Err(Error::new(Kind::NotFound, "there is no checkpoint to resume from")
             .at(folder.display())

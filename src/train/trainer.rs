@@ -167,7 +167,8 @@ impl<'a> Trainer<'a> {
             optimizer.restore(&tensors, saved.optimizer_steps)?;
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
             // As last measured, should it be stopped before the next measurement.
-            card.calibration = Card::read(&snapshot_folder(&plan.folder, "last")).ok().and_then(|c| c.calibration);
+            card.calibration =
+                Card::read(&snapshot_folder(&plan.folder, "last")).ok().and_then(|c| c.calibration);
         }
         let before = state.seconds;
         let last_px = state.log.iter().rev().find_map(|r| r.test_px);

@@ -81,13 +81,12 @@ pub fn reliability(series: &[(String, Vec<Group>)], right: &str, style: &PlotSty
         chart.draw_series(diagonal).map_err(failed)?;
         for ((_, groups), colour) in series.iter().zip(colours()) {
             for g in groups {
-                let bar = LineSeries::new(
-                    g.interval.map(|v| (g.likelihood, v)),
-                    colour.mix(0.7).stroke_width(2),
-                );
+                let bar =
+                    LineSeries::new(g.interval.map(|v| (g.likelihood, v)), colour.mix(0.7).stroke_width(2));
                 chart.draw_series(bar).map_err(failed)?;
             }
-            let line = LineSeries::new(groups.iter().map(|g| (g.likelihood, g.share)), colour.stroke_width(2));
+            let line =
+                LineSeries::new(groups.iter().map(|g| (g.likelihood, g.share)), colour.stroke_width(2));
             chart.draw_series(line).map_err(failed)?;
             let dots = groups.iter().map(|g| Circle::new((g.likelihood, g.share), 5, colour.filled()));
             chart.draw_series(dots).map_err(failed)?;
@@ -146,7 +145,8 @@ pub fn error_by_labels(
 ) -> Result<Picture> {
     let all = || measured.iter().chain(&expected);
     let highest = |m: &Measured| m.2.map_or(m.1, |[_, high]| high.max(m.1));
-    let top = all().map(highest).chain(fit.iter().map(|p| p.1)).filter(|v| v.is_finite()).fold(1e-3, f64::max);
+    let top =
+        all().map(highest).chain(fit.iter().map(|p| p.1)).filter(|v| v.is_finite()).fold(1e-3, f64::max);
     let end = all().map(|m| m.0).fold(1.0, f64::max) * 1.06;
     canvas(style, |area| {
         let expected_colour = RGBColor(255, 127, 14);
