@@ -80,6 +80,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         resume: args.resume,
         recipe: args.recipe.clone(),
         like: args.like.clone(),
+        ..session::Options::default()
     };
     let done = session::train(&mut project, &options, terminal)?;
     if let Err(e) = show::learning_curve(&done.folder) {

@@ -1,4 +1,4 @@
-use super::{Device, Entry, Net, NetSpec};
+use super::{Calibration, Device, Entry, Net, NetSpec};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::files;
 use crate::pose::Skeleton;
@@ -32,6 +32,9 @@ pub struct Card {
     pub std: [f64; 3],
     /// The unit of offsets, in pixels.
     pub locref_std: f64,
+    /// What makes a chance of its likelihood; none in a model that was not measured on enough labelled frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// How it was trained.
     pub training: Training,
     /// Errors in pixels and the like, by name.
@@ -161,6 +164,7 @@ impl Card {
             mean: entry.mean,
             std: entry.std,
             locref_std: super::LOCREF_STD,
+            calibration: None,
             training: Training::default(),
             metrics: BTreeMap::new(),
         })
@@ -241,6 +245,9 @@ impl Card {
             }));
         }
         let card: Self = serde_yaml::from_str(&text).map_err(damaged)?;
+        if let Some(calibration) = &card.calibration {
+            calibration.check().map_err(|e| e.at(path.display()))?;
+        }
         if card.net.points != card.skeleton().points() {
             return Err(Error::new(
                 ErrorKind::Bundle,
@@ -357,6 +364,7 @@ mod tests {
         };
         let mut card = Card::new(&net, &skeleton).unwrap();
         card.metrics.insert("test_px".into(), 2.75);
+        card.calibration = Some(Calibration { within_px: 5.0, slope: 1.25, offset: 2.5 });
         card.training.train.push("labeled-data/m1/img0001.png".into());
         Bundle { card, net: Net::new(&net, Device::Cpu, seed).unwrap() }
     }
@@ -405,6 +413,7 @@ mod tests {
         assert!(broken("width: 16", "width: 24").what().contains("head."));
         assert!(broken("efficientnet_lite0", "efficientnet_b0").what().contains("efficientnet_b0"));
         assert_eq!(broken("net:", "nett:").kind(), ErrorKind::Bundle);
+        assert!(broken("slope: 1.25", "slope: -1").what().contains("slope -1"));
         std::fs::write(&card, &text).unwrap();
         std::fs::remove_file(at.join(WEIGHTS)).unwrap();
         let e = Bundle::load(&at, Device::Cpu).unwrap_err();

@@ -12,15 +12,19 @@
 //! ```
 
 mod augment;
+mod calibration;
 mod checkpoint;
 mod crop;
+mod curve;
 mod dataset;
 mod evaluate;
+mod evaluation;
 mod loader;
 mod loss;
 mod models;
 mod observer;
 mod optimizer;
+mod pck;
 mod recipe;
 mod record;
 pub mod session;
@@ -29,14 +33,17 @@ mod trainer;
 mod verdict;
 
 pub use augment::{crop, random_for};
+pub use calibration::{Bin, Calibrated, Reliability, calibrate, cross_fitted, platt, within_px};
 pub use checkpoint::{Row, State};
 pub use crop::Crop;
+pub use curve::{CurvePoint, Gain, LearningCurve, PowerLaw};
 pub use dataset::{Dataset, Example};
 pub use evaluate::{Judged, Report, Summary, judge, judge_some};
 pub use loss::{Loss, compare};
 pub use models::{ModelFacts, history, models};
 pub use observer::{BeganSeen, ExampleSeen, MeasuredSeen, Observer, StepSeen};
 pub use optimizer::AdamW;
+pub use pck::{Pck, PckAt};
 pub use recipe::{Augmentation, HeadShape, Recipe};
 pub use step::Learner;
 pub use trainer::{Outcome, Plan, Trainer, snapshot_folder};

@@ -141,6 +141,7 @@ impl Like {
             train_fraction: self.settings.train_fraction,
             by_video: self.settings.by_video,
             labels_hash: t.split_hash.clone(),
+            folds: 0,
             train: keys(&t.train)?,
             test: keys(&t.test)?,
         })

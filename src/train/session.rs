@@ -12,17 +12,19 @@
 //! ```
 
 use super::checkpoint::State;
+pub use super::curve::{CurveOptions, learning_curve};
 use super::dataset::{Dataset, Example};
-use super::evaluate::{Judged, Report, judge, point_title};
+use super::evaluate::point_title;
+pub use super::evaluation::{
+    EvaluateOptions, Evaluated, Member, Repeated, WorstFrame, evaluate, evaluate_shuffles,
+};
 use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
 use super::record::{Like, file_hash, hash_of, hashes_of, machine};
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::net::{
-    Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, Settings, Training, device, weights,
-};
+use crate::net::{Card, HeadSpec, Net, NetSpec, Precision, Settings, Training, device, weights};
 use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
@@ -69,6 +71,17 @@ pub struct Options {
     /// Repeat the training of this model (its folder): its settings, seed and split, as a new shuffle. Of the other
     /// options only device and number format count then.
     pub like: Option<PathBuf>,
+    /// Train on these frames of the shuffle alone, into another folder.
+    pub part: Option<Part>,
+}
+
+/// A part of a shuffle's training frames, for a network beside its own.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The frames to train on.
+    pub train: Vec<FrameKey>,
+    /// Where snapshots, checkpoint and log go.
+    pub folder: PathBuf,
 }
 
 impl Default for Options {
@@ -86,6 +99,7 @@ impl Default for Options {
             resume: false,
             recipe: None,
             like: None,
+            part: None,
         }
     }
 }
@@ -157,7 +171,7 @@ pub fn train_seen(
     let (device, words) = device::choose(&options.device)?;
     let precision = options.precision.unwrap_or_else(|| Precision::to_train(device)).check(device)?;
     let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = match &like {
+    let mut split = match &like {
         Some(like) => {
             let split = Splits::adopt(project, &like.split(0)?)?;
             watch.note(&format!("repeating that training as shuffle {}", split.shuffle));
@@ -165,7 +179,11 @@ pub fn train_seen(
         }
         None => split_of(project, options, &labels, watch)?,
     };
-    let folder = project.models_folder(split.train_fraction, split.shuffle);
+    let mut folder = project.models_folder(split.train_fraction, split.shuffle);
+    if let Some(part) = &options.part {
+        split.train.clone_from(&part.train);
+        folder.clone_from(&part.folder);
+    }
     if options.resume && !State::is_in(&folder) {
         return Err(Error::new(Kind::NotFound, "there is no checkpoint to resume from")
             .at(folder.display())
@@ -281,97 +299,8 @@ pub fn train_seen(
 }
 
 /// The size of the pictures, width by height, as the first of them has it.
-fn frame_size(data: &Dataset) -> (usize, usize) {
+pub(super) fn frame_size(data: &Dataset) -> (usize, usize) {
     data.picture(0).map_or((0, 0), |p| (p.width(), p.height()))
-}
-
-/// What `limn evaluate` can be told.
-#[derive(Debug, Clone)]
-pub struct EvaluateOptions {
-    /// Which shuffle.
-    pub shuffle: u32,
-    /// `best`, `last` or `auto`.
-    pub snapshot: String,
-    /// `auto`, `cpu`, `cuda`, `cuda:0`.
-    pub device: String,
-    /// Number format.
-    pub precision: Precision,
-    /// Likelihood a point must reach; the project's `pcutoff` when not given.
-    pub cutoff: Option<f64>,
-}
-
-/// What came of an evaluation.
-#[derive(Debug)]
-pub struct Evaluated {
-    /// The model's name in result files.
-    pub scorer: String,
-    /// The model's folder.
-    pub snapshot: PathBuf,
-    /// The device and precision really used, in words.
-    pub device: String,
-    /// The errors, summed up.
-    pub report: Report,
-    /// Test frames one by one.
-    pub test: Vec<Judged>,
-    /// Training frames one by one.
-    pub train: Vec<Judged>,
-    /// Where tables and pictures were written.
-    pub folder: PathBuf,
-    /// What the result means, in plain sentences.
-    pub verdict: String,
-}
-
-/// Measures a trained network on the frames of its split and writes `results.json` and `errors.csv`.
-///
-/// # Errors
-/// When there is no trained model, or labels or pictures are gone.
-pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch) -> Result<Evaluated> {
-    if let Some(cutoff) = options.cutoff.filter(|c| !(0.0..=1.0).contains(c)) {
-        return Err(Error::new(Kind::Usage, format!("a cut-off of {cutoff} is no likelihood"))
-            .mend("give --pcutoff a number from 0 to 1"));
-    }
-    let snapshot = snapshot(project, options.shuffle, &options.snapshot)?;
-    let (device, words) = device::choose(&options.device)?;
-    let Bundle { card, net } = Bundle::load(&snapshot, device)?;
-    card.fits(&project.skeleton()).map_err(|e| e.at(snapshot.display()))?;
-    let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = Splits::load(project, options.shuffle, &labels, watch)?;
-    if card.training.data_hash != hash_of(&labels, &split) {
-        watch.warn("labels or split were changed after this model was trained: some test frames may have been trained on");
-    }
-    let predictor = Predictor::new(net, options.precision)?;
-    let mut parts = Vec::new();
-    let mut frame = None;
-    for keys in [&split.test, &split.train] {
-        if keys.is_empty() {
-            parts.push(Vec::new());
-            continue;
-        }
-        let data = dataset(project, &labels, keys, watch)?;
-        frame.get_or_insert_with(|| frame_size(&data));
-        watch.begin("evaluate", Some(data.len() as u64));
-        let judged = judge(&predictor, &data, watch);
-        watch.end();
-        parts.push(judged?);
-    }
-    let train = parts.pop().unwrap_or_default();
-    let test = parts.pop().unwrap_or_default();
-    let points = project.skeleton().points();
-    let cutoffs =
-        options.cutoff.map_or_else(|| project.config.pcutoff.for_points(points), |c| vec![c; points]);
-    let report = Report::of(&test, &train, &project.skeleton(), &cutoffs);
-    let folder = project.evaluation_folder(split.train_fraction, options.shuffle);
-    files::make_folder(&folder)?;
-    let json = serde_json::to_string_pretty(&report)
-        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
-    files::write_whole(&folder.join("results.json"), json.as_bytes())?;
-    files::write_whole(
-        &folder.join("errors.csv"),
-        errors_csv(&project.skeleton(), &test, &train)?.as_slice(),
-    )?;
-    let device = format!("{words}, {}", options.precision);
-    let verdict = super::verdict(&report, frame.unwrap_or((0, 0)));
-    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder, verdict })
 }
 
 /// The model folder of a shuffle: `best` or `last`; `auto` is the last state of a finished training, which no test
@@ -410,9 +339,13 @@ fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &d
     let shuffle = options.shuffle;
     if shuffle == 1 && !options.resume && Splits::read(project)?.shuffles.is_empty() {
         let train_fraction = project.config.training_fraction.first().copied().unwrap_or(0.95);
-        let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video: false, force: false };
+        let by_video = Splits::videos_to_spare(labels);
+        let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video, force: false };
         Splits::draw(project, labels, &request)?;
-        watch.note(&format!("no split yet: drew shuffle 1 with {train_fraction} of the frames to train on"));
+        watch.note(&format!(
+            "no split yet: drew shuffle 1 with {train_fraction} of the frames to train on{}",
+            if by_video { ", whole videos kept together" } else { "" }
+        ));
     }
     Splits::load(project, shuffle, labels, watch)
 }
@@ -421,7 +354,10 @@ fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &d
 fn checkpoint(project: &Project, options: &Options) -> Result<Option<State>> {
     let split = Splits::read(project)?.shuffles.into_iter().find(|s| s.shuffle == options.shuffle);
     match split.filter(|_| options.resume) {
-        Some(split) => State::describe(&project.models_folder(split.train_fraction, options.shuffle)),
+        Some(split) => {
+            let folder = project.models_folder(split.train_fraction, options.shuffle);
+            State::describe(options.part.as_ref().map_or(folder.as_path(), |p| p.folder.as_path()))
+        }
         None => Ok(None),
     }
 }
@@ -475,7 +411,12 @@ fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &d
     Ok(Begun { start, init, init_hash: file_hash(&path)? })
 }
 
-fn dataset(project: &Project, labels: &Labels, keys: &[FrameKey], watch: &dyn Watch) -> Result<Dataset> {
+pub(super) fn dataset(
+    project: &Project,
+    labels: &Labels,
+    keys: &[FrameKey],
+    watch: &dyn Watch,
+) -> Result<Dataset> {
     let examples = keys
         .iter()
         .filter_map(|k| {
@@ -536,36 +477,4 @@ fn point_pairs(skeleton: &Skeleton, pairs: &[[usize; 2]]) -> Vec<[usize; 2]> {
     (0..skeleton.individuals.len())
         .flat_map(|i| pairs.iter().map(move |&[a, b]| [i * parts + a, i * parts + b]))
         .collect()
-}
-
-fn errors_csv(skeleton: &Skeleton, test: &[Judged], train: &[Judged]) -> Result<Vec<u8>> {
-    let failed = |e: csv::Error| Error::new(Kind::Format, format!("cannot write the errors: {e}"));
-    let mut out = csv::Writer::from_writer(Vec::new());
-    out.write_record([
-        "set",
-        "image",
-        "individual",
-        "bodypart",
-        "label_x",
-        "label_y",
-        "x",
-        "y",
-        "likelihood",
-        "error_px",
-    ])
-    .map_err(failed)?;
-    for (set, judged) in [("test", test), ("train", train)] {
-        for j in judged {
-            for (i, error, likelihood) in j.errors() {
-                let (Some(name), Some(label)) = (skeleton.point(i), j.label[i]) else { continue };
-                let at = j.prediction[i].0;
-                let numbers = [label.x, label.y, at.x, at.y, likelihood, error].map(|v| format!("{v:.4}"));
-                let mut record =
-                    vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
-                record.extend(numbers);
-                out.write_record(&record).map_err(failed)?;
-            }
-        }
-    }
-    out.into_inner().map_err(|e| Error::new(Kind::Format, format!("cannot write the errors: {e}")))
 }

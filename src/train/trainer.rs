@@ -1,3 +1,4 @@
+use super::calibration::{calibrate, within_px};
 use super::checkpoint::{Row, State};
 use super::crop::Crop;
 use super::dataset::Dataset;
@@ -96,7 +97,7 @@ impl<'a> Trainer<'a> {
     /// When the checkpoint is of another network, recipe or set of labels.
     pub fn new(
         net: &'a Net,
-        card: Card,
+        mut card: Card,
         naming: &'a dyn Fn(&str) -> String,
         recipe: &'a Recipe,
         plan: &'a Plan,
@@ -143,6 +144,9 @@ impl<'a> Trainer<'a> {
             }
             resumed = Some(tensors);
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
+            // As last measured, should it be stopped before the next measurement.
+            card.calibration =
+                Card::read(&snapshot_folder(&plan.folder, "last")).ok().and_then(|c| c.calibration);
         }
         let mut learner = Learner::new(net, recipe, state.pretrained, plan.precision)?;
         match resumed {
@@ -425,6 +429,9 @@ impl<'a> Trainer<'a> {
         let judged = test.map_or_else(|| Ok(Vec::new()), |test| judge(&predictor, test, &watch))?;
         let sample = judge_some(&predictor, train, &spread(train.len(), TRAIN_SAMPLE), &watch)?;
         let [error, train_px] = [&judged, &sample].map(|j| Summary::mean(j));
+        // Snapshots carry the map that makes chances of likelihoods, where there is enough to fit it on.
+        let frame = test.map_or((0, 0), super::session::frame_size);
+        self.card.calibration = calibrate(&judged, within_px(frame)).ok();
         self.judged = [judged, sample];
         self.last_px = error;
         if let Some(px) = error {
