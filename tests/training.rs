@@ -196,7 +196,8 @@ fn it_learns_to_find_a_disc() {
     let labels: Vec<Keypoint> = test.examples().iter().filter_map(|e| e.points[0]).collect();
     let chance =
         labels.iter().map(|l| l.distance(Keypoint::new(48.0, 48.0))).sum::<f64>() / labels.len() as f64;
-    let Bundle { net, card } = Bundle::load(&snapshot_folder(&run.plan.folder, "last"), Device::Cpu).unwrap();
+    let Bundle { net, card, .. } =
+        Bundle::load(&snapshot_folder(&run.plan.folder, "last"), Device::Cpu).unwrap();
     let predictor = limn::net::Predictor::new(net, Precision::Fp32).unwrap();
     let judged = judge(&predictor, &test, &Quiet::default()).unwrap();
     let found = Summary::of(&judged, &[0.5], None);

@@ -3,6 +3,7 @@ use crate::error::Result;
 use crate::net::Precision;
 use crate::project::Project;
 use crate::show;
+use crate::train;
 use crate::train::session::{self, Start};
 use crate::watch::Watch;
 use serde_json::json;
@@ -18,6 +19,7 @@ Examples:
   limn train openfield-Ada-2026-01-31
   limn train openfield-Ada-2026-01-31 --shuffle 2 --net resnet_50 --device cuda --max-minutes 30
   limn train openfield-Ada-2026-01-31 --resume
+  limn train openfield-Ada-2026-01-31 --ensemble 4
   limn train openfield-Ada-2026-01-31 --like models/of-last-spring")]
 pub(super) struct Args {
     /// The project's folder or its config.yaml
@@ -55,6 +57,9 @@ pub(super) struct Args {
     /// A training recipe of your own, as the YAML files in `config/`
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
+    /// Train so many networks, with seeds of their own, as one model that says how sure it is of every point
+    #[arg(long, value_name = "N", conflicts_with = "like")]
+    ensemble: Option<usize>,
     /// Repeat the training of this model: its network, recipe, seed, length and split, as a new shuffle
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["shuffle", "net", "init", "weights", "max_minutes", "epochs",
         "seed", "resume", "recipe"])]
@@ -82,6 +87,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         like: args.like.clone(),
         ..session::Options::default()
     };
+    if let Some(members) = args.ensemble {
+        return ensemble(&mut project, &options, members, terminal);
+    }
     let done = session::train(&mut project, &options, terminal)?;
     if let Err(e) = show::learning_curve(&done.folder) {
         // The model is there; a picture is no reason to call the training failed.
@@ -108,6 +116,49 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let json = json!({
         "project": project.root(), "shuffle": done.shuffle, "net": done.net, "device": done.device,
         "init": done.start, "folder": done.folder, "outcome": o,
+    });
+    Ok(Report::new(text, json))
+}
+
+fn ensemble(
+    project: &mut Project,
+    options: &session::Options,
+    members: usize,
+    terminal: &Terminal,
+) -> Result<Report> {
+    let done = train::train_ensemble(project, options, members, terminal)?;
+    let px = |e: Option<f64>| e.map_or_else(|| "not measured".to_owned(), |e| format!("{e:.2} px"));
+    let mut text = String::new();
+    for (n, m) in done.members.iter().enumerate() {
+        let o = &m.outcome;
+        text += &format!(
+            "member {}: {} for {} steps, mean test error {} ({})\n",
+            n + 1,
+            m.net,
+            o.steps,
+            px(o.last_error_px),
+            o.ended
+        );
+    }
+    text += &format!("together: mean test error {}\n", px(done.test_px));
+    match &done.coverage {
+        Some(c) => {
+            text += &format!(
+                "standard deviations: {:.2} px on average; {:.0} % of {} held-out points are within the 90 % radius\n",
+                c.mean_sd_px,
+                c.within_cross_fitted * 100.0,
+                c.n_points
+            );
+        }
+        None => {
+            text += "standard deviations are the members' spread alone: there are too few test points to say what it is worth\n"
+        }
+    }
+    text += &format!("model: {}", done.model.display());
+    let outcomes: Vec<_> = done.members.iter().map(|m| &m.outcome).collect();
+    let json = json!({
+        "project": project.root(), "shuffle": done.shuffle, "model": done.model, "members": outcomes,
+        "test_mean_error_px": done.test_px, "coverage": done.coverage,
     });
     Ok(Report::new(text, json))
 }

@@ -301,6 +301,7 @@ fn label(
 fn against_truth(scene: &Scene, tracks: &Tracks) -> Vec<Judged> {
     (0..tracks.frames())
         .map(|frame| Judged {
+            spread: Vec::new(),
             key: FrameKey::new("day2", format!("img{frame}.png")),
             label: scene.truth(frame),
             prediction: (0..tracks.skeleton.points())

@@ -94,10 +94,31 @@ impl TracksCsv {
     /// # Errors
     /// As [`write`].
     pub fn create(path: &Path, scorer: &str, skeleton: &Skeleton) -> Result<Self> {
+        Self::with_columns(path, scorer, skeleton, header::columns(scorer, skeleton, Sort::Tracks))
+    }
+
+    /// Begins a file of the same form with one column a point, `sd`: its standard deviation along each axis in pixels.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub fn of_deviations(path: &Path, scorer: &str, skeleton: &Skeleton) -> Result<Self> {
+        let mut columns = header::columns(scorer, skeleton, Sort::Tracks);
+        columns.retain(|c| c.last().is_some_and(|c| c == "x"));
+        for coordinate in columns.iter_mut().filter_map(|c| c.last_mut()) {
+            *coordinate = "sd".into();
+        }
+        Self::with_columns(path, scorer, skeleton, columns)
+    }
+
+    fn with_columns(
+        path: &Path,
+        scorer: &str,
+        skeleton: &Skeleton,
+        columns: Vec<Vec<String>>,
+    ) -> Result<Self> {
         header::check_names(scorer, skeleton).map_err(|e| e.at(path.display()))?;
         let (part, file) = Part::beside(path)?;
         let mut out = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(file);
-        let columns = header::columns(scorer, skeleton, Sort::Tracks);
         for (level, name) in header::levels(skeleton).iter().enumerate() {
             let cells = columns.iter().map(|c| c[level].as_str());
             out.write_record([*name].into_iter().chain(cells)).map_err(|e| failed(path, e))?;

@@ -12,7 +12,8 @@ use crate::files;
 use crate::formats::candidates::CandidatesH5;
 use crate::formats::dlc_h5::TracksH5;
 use crate::formats::dlc_tracks_csv::TracksCsv;
-use crate::net::{Look, Window};
+use crate::net::{Look, Spread, Window, spread_around};
+use crate::pose::Keypoint;
 use crate::video::Hardware;
 use crate::watch::Watch;
 use serde::Serialize;
@@ -68,6 +69,8 @@ pub struct Analysis {
     pub times: PathBuf,
     /// The candidates, when more than one of each point was asked for.
     pub candidates: Option<PathBuf>,
+    /// The standard deviation of every point in pixels, from an ensemble.
+    pub deviations: Option<PathBuf>,
     /// Device and number format.
     pub device: String,
     /// What decoded, in words.
@@ -108,7 +111,8 @@ pub fn analyze_seen(
     seen: &dyn Fn(&Seen),
 ) -> Result<Analysis> {
     let input = Input::open(video, request.partial, watch)?;
-    let settings = settings(request, &input).map_err(|e| e.at(video.display()))?;
+    let settings = settings(request, &input, engine).map_err(|e| e.at(video.display()))?;
+    let ensemble = engine.predictor().members() > 1;
     let out = request.out.clone().unwrap_or_else(|| files::folder_of(video));
     files::make_folder(&out)?;
     let path = |end: &str| result_path(&out, video, &engine.card().scorer, end);
@@ -121,7 +125,8 @@ pub fn analyze_seen(
         h5: path(".h5"),
         csv: path(".csv"),
         times: path("_times.csv"),
-        candidates: (settings.candidates > 1).then(|| path("_candidates.h5")),
+        candidates: (settings.candidates > 1 && !ensemble).then(|| path("_candidates.h5")),
+        deviations: ensemble.then(|| path("_sd.csv")),
         device: engine.words(),
         decoder: String::new(),
         batch: 0,
@@ -135,7 +140,7 @@ pub fn analyze_seen(
         [&done.h5, &done.csv, &done.times].iter().all(|p| p.exists()).then(|| Meta::read(&note)).flatten()
     };
     let vouched = |done: &Analysis| {
-        let whole = done.candidates.as_ref().is_none_or(|p| p.exists());
+        let whole = [&done.candidates, &done.deviations].into_iter().flatten().all(|p| p.exists());
         finished(done).filter(|old| whole && old.vouches_for(&meta))
     };
     let left_alone = |done: Analysis, old: Meta| {
@@ -226,7 +231,8 @@ pub fn analyze_seen(
         done.missing = store.missing().len();
         let mut meta = Meta::new(engine, video, &input, &settings);
         meta.missing = done.missing;
-        finish(store, &plan, &input, (&done, &path("_candidates.h5")), (&meta, &note), watch)?;
+        let others = [path("_candidates.h5"), path("_sd.csv")];
+        finish(store, &plan, (engine, &input), (&done, &others), (&meta, &note), watch)?;
         #[allow(clippy::cast_precision_loss)]
         let computed = (plan.end() - plan.first() - done.resumed) as f64;
         done.fps = computed / began.elapsed().as_secs_f64().max(1e-9);
@@ -244,7 +250,7 @@ pub fn analyze_seen(
 }
 
 /// What the request means for this video.
-fn settings(request: &Request, input: &Input) -> Result<Settings> {
+fn settings(request: &Request, input: &Input, engine: &Engine) -> Result<Settings> {
     let usage = |what: String, mend: &str| Err(Error::new(Kind::Usage, what).mend(mend));
     let frames = request.frames.clone().unwrap_or(0..input.frames());
     if frames.is_empty() || frames.end > input.frames() {
@@ -290,6 +296,14 @@ fn settings(request: &Request, input: &Input) -> Result<Settings> {
             "give --top-k a number from 1 to 64",
         );
     }
+    if candidates > 1 && engine.predictor().members() > 1 {
+        return usage(
+            "an ensemble gives one place of each point, with its standard deviation".into(),
+            "leave --top-k out, or analyze with one network",
+        );
+    }
+    // An ensemble's rows hold what its members say, which their spread is made of at the end.
+    let candidates = engine.predictor().candidates(candidates);
     Ok(Settings {
         frames: [frames.start, frames.end],
         crop: request.crop,
@@ -316,25 +330,34 @@ fn open(folder: &Path, plan: &Plan, name: &str, watch: &dyn Watch) -> Result<Sto
 fn finish(
     mut store: Store,
     plan: &Plan,
-    input: &Input,
-    (done, candidates): (&Analysis, &Path),
+    (engine, input): (&Engine, &Input),
+    (done, others): (&Analysis, &[PathBuf; 2]),
     (meta, note): (&Meta, &Path),
     watch: &dyn Watch,
 ) -> Result<()> {
     let folder = store.final_folder()?;
     let out = files::folder_of(note);
     let new = |path: &Path| folder.join(path.file_name().unwrap_or_default());
-    write_all(&mut store, plan, input, done, (meta, note), &new).map_err(|e| e.relocated(&folder, &out))?;
+    write_all(&mut store, plan, (engine, input), done, (meta, note), &new)
+        .map_err(|e| e.relocated(&folder, &out))?;
     // The old note must not vouch for new tracks, should we be stopped in between; the new one comes last.
     if note.exists() {
         std::fs::remove_file(note).map_err(|e| Error::io("replace the note", note, e))?;
-        // Nor may other candidates than these stand beside them.
-        if done.candidates.is_none() && candidates.exists() {
-            std::fs::remove_file(candidates)
-                .map_err(|e| Error::io("replace the candidates", candidates, e))?;
+        // Nor may other candidates or deviations than these stand beside them.
+        for (other, new) in others.iter().zip([&done.candidates, &done.deviations]) {
+            if new.is_none() && other.exists() {
+                std::fs::remove_file(other).map_err(|e| Error::io("replace", other, e))?;
+            }
         }
     }
-    let places = [done.candidates.as_deref(), Some(&done.times), Some(&done.csv), Some(&done.h5), Some(note)];
+    let places = [
+        done.candidates.as_deref(),
+        done.deviations.as_deref(),
+        Some(&done.times),
+        Some(&done.csv),
+        Some(&done.h5),
+        Some(note),
+    ];
     let moves: Vec<(PathBuf, &Path)> = places.into_iter().flatten().map(|p| (new(p), p)).collect();
     files::take_places(moves.iter().map(|(from, to)| (from.as_path(), *to)))?;
     files::sync_folder(&out)?;
@@ -353,7 +376,7 @@ fn cleared(store: Store, note: &Path, watch: &dyn Watch) {
 fn write_all(
     store: &mut Store,
     plan: &Plan,
-    input: &Input,
+    (engine, input): (&Engine, &Input),
     done: &Analysis,
     (meta, note): (&Meta, &Path),
     new: &dyn Fn(&Path) -> PathBuf,
@@ -366,12 +389,22 @@ fn write_all(
         Some(path) => Some(CandidatesH5::create(&new(path), scorer, skeleton, frames, k)?),
         None => None,
     };
+    let spread = engine.card().spread.unwrap_or(Spread { floor_px: 0.0, factor: 1.0 });
+    let mut deviations = match &done.deviations {
+        Some(path) => Some(TracksCsv::of_deviations(&new(path), scorer, skeleton)?),
+        None => None,
+    };
     let mut best = Vec::new();
     let mut give = |rows: &[f32]| -> Result<()> {
         best.clear();
         best.extend(rows.chunks_exact(3 * k).flat_map(|point| &point[..3]));
         csv.rows(&best)?;
         h5.rows(&best)?;
+        if let Some(csv) = &mut deviations {
+            best.clear();
+            best.extend(rows.chunks_exact(3 * k).map(|point| deviation(point, &spread)));
+            csv.rows(&best)?;
+        }
         more.as_mut().map_or(Ok(()), |c| c.rows(rows))
     };
     let nothing = vec![f32::NAN; plan.row_length()];
@@ -383,8 +416,19 @@ fn write_all(
     if let Some(more) = more {
         more.finish()?;
     }
+    if let Some(csv) = deviations {
+        csv.finish()?;
+    }
     write_times(&new(&done.times), input, plan, store.missing())?;
     files::write_whole(&new(note), meta.text()?.as_bytes())
+}
+
+/// The standard deviation in pixels of a point: `[together, member, member, ...][x, y, likelihood]`.
+#[allow(clippy::cast_possible_truncation)] // tracks are f32
+fn deviation(point: &[f32], spread: &Spread) -> f32 {
+    let mut places = point.chunks_exact(3).map(|v| Keypoint::new(f64::from(v[0]), f64::from(v[1])));
+    let Some(centre) = places.next().filter(|p| !p.x.is_nan()) else { return f32::NAN };
+    spread.sd(spread_around(centre, &places.collect::<Vec<_>>())) as f32
 }
 
 fn write_times(path: &Path, input: &Input, plan: &Plan, missing: &[(usize, String)]) -> Result<()> {

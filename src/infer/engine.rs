@@ -1,5 +1,5 @@
 use crate::error::{Error, Result};
-use crate::net::{Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, device};
+use crate::net::{Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, device, weights_file};
 use crate::pose::Skeleton;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -23,9 +23,9 @@ impl Engine {
     pub fn load(folder: &Path, device: &str, precision: Option<Precision>) -> Result<Self> {
         crate::watch::may_wait("loading a network");
         let (device, words) = device::choose(device)?;
-        let Bundle { card, net } = Bundle::load(folder, device)?;
+        let Bundle { card, net, more } = Bundle::load(folder, device)?;
         let precision = precision.unwrap_or_else(|| Precision::best(device));
-        let predictor = Predictor::new(net, precision)?.calibrated(card.calibration);
+        let predictor = Predictor::together(net, more, precision)?.calibrated(card.calibration);
         let identity = identity(folder, &card)?;
         Ok(Self { card, predictor, device: words, precision, identity })
     }
@@ -93,8 +93,12 @@ impl Engine {
     #[must_use]
     pub fn shape(&self) -> String {
         let spec = &self.card.net;
+        let members = match self.predictor.members() {
+            1 => String::new(),
+            n => format!(" x {n}"),
+        };
         format!(
-            "{} {}/{} {} points {}",
+            "{}{members} {}/{} {} points {}",
             spec.net, spec.backbone_stride, spec.output_stride, spec.points, self.precision
         )
     }
@@ -120,16 +124,22 @@ impl Engine {
     }
 }
 
-/// SHA-256 of the bundle's weights, and of its calibration where it has one.
+/// SHA-256 of the bundle's weights, and of its calibration and its ensemble's spread where it has them.
 fn identity(folder: &Path, card: &Card) -> Result<String> {
-    let path = folder.join("weights.safetensors");
-    let mut file = std::fs::File::open(&path).map_err(|e| Error::io("read the weights", &path, e))?;
     let mut sha = Sha256::new();
-    std::io::copy(&mut file, &mut sha).map_err(|e| Error::io("read the weights", &path, e))?;
+    for member in 0..card.members.max(1) {
+        let path = folder.join(weights_file(member));
+        let mut file = std::fs::File::open(&path).map_err(|e| Error::io("read the weights", &path, e))?;
+        std::io::copy(&mut file, &mut sha).map_err(|e| Error::io("read the weights", &path, e))?;
+    }
     if let Some(map) = card.calibration {
         for number in [map.within_px, map.slope, map.offset] {
             sha.update(number.to_le_bytes());
         }
+    }
+    if let Some(spread) = card.spread {
+        sha.update(spread.floor_px.to_le_bytes());
+        sha.update(spread.factor.to_le_bytes());
     }
     Ok(crate::sealed::hex(&sha.finalize()))
 }

@@ -318,7 +318,8 @@ impl Compute<'_> {
             ));
             self.named += 1;
         }
-        let length = self.engine.card().skeleton().points() * self.job.look.candidates * 3;
+        let each = self.engine.predictor().candidates(self.job.look.candidates);
+        let length = self.engine.card().skeleton().points() * each * 3;
         let mut all = vec![f32::NAN; count * length];
         for (row, frame) in values.chunks_exact(length.max(1)).zip(numbers) {
             let at = (frame - first) * length;

@@ -206,6 +206,7 @@ pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
         if !ends
             || base.ends_with("_times")
             || base.ends_with("_candidates")
+            || base.ends_with("_sd")
             || found.iter().any(|f| stem(&f.tracks) == base)
         {
             continue;

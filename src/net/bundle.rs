@@ -1,4 +1,4 @@
-use super::{Calibration, Device, Entry, Net, NetSpec};
+use super::{Calibration, Device, Entry, Net, NetSpec, Spread};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::files;
 use crate::pose::Skeleton;
@@ -37,9 +37,25 @@ pub struct Card {
     pub calibration: Option<Calibration>,
     /// How it was trained.
     pub training: Training,
+    /// Networks it consists of: more than one is an ensemble, whose members' weights are `weights.safetensors`,
+    /// `weights-2.safetensors` and so on.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub members: usize,
+    /// What an ensemble's spread is worth; none when no held-out frames could say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
     /// Errors in pixels and the like, by name.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's way
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// What a model was trained on.
@@ -166,6 +182,8 @@ impl Card {
             locref_std: super::LOCREF_STD,
             calibration: None,
             training: Training::default(),
+            members: 1,
+            spread: None,
             metrics: BTreeMap::new(),
         })
     }
@@ -270,8 +288,10 @@ impl Card {
 pub struct Bundle {
     /// Everything about it.
     pub card: Card,
-    /// The network with its weights.
+    /// The network with its weights; the first member of an ensemble.
     pub net: Net,
+    /// The other members of an ensemble.
+    pub more: Vec<Net>,
 }
 
 impl Bundle {
@@ -282,7 +302,17 @@ impl Bundle {
     /// do not fit the description.
     pub fn load(dir: &Path, device: Device) -> Result<Self> {
         let card = Card::read(dir)?;
-        let weights = dir.join(WEIGHTS);
+        if let Some(spread) = &card.spread {
+            spread.check().map_err(|e| e.at(dir.join(CARD).display()))?;
+        }
+        let net = Self::member(&card, dir, 0, device)?;
+        let more =
+            (1..card.members).map(|n| Self::member(&card, dir, n, device)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { card, net, more })
+    }
+
+    fn member(card: &Card, dir: &Path, n: usize, device: Device) -> Result<Net> {
+        let weights = dir.join(weights_file(n));
         if !weights.is_file() {
             return Err(missing(&weights));
         }
@@ -297,7 +327,7 @@ impl Bundle {
         })?;
         net.normalise_by(card.mean, card.std)?;
         net.params().load(&weights)?;
-        Ok(Self { card, net })
+        Ok(net)
     }
 
     /// Writes a bundle to `dir`, whole or not at all: into a folder beside it, then renamed. A bundle that is there
@@ -306,6 +336,15 @@ impl Bundle {
     /// # Errors
     /// [`crate::Kind::Exists`] when something is in the way; when the folder above cannot be written.
     pub fn save(card: &Card, net: &Net, dir: &Path, replace: bool) -> Result<()> {
+        Self::save_all(card, &[net], dir, replace)
+    }
+
+    /// As [`Bundle::save`], of an ensemble.
+    ///
+    /// # Errors
+    /// As [`Bundle::save`].
+    pub fn save_all(card: &Card, nets: &[&Net], dir: &Path, replace: bool) -> Result<()> {
+        let card = &Card { members: nets.len().max(1), ..card.clone() };
         let old_bundle = dir.join(CARD).is_file();
         if dir.exists() && !(replace && old_bundle) {
             return Err(Error::new(ErrorKind::Exists, "there is something in the model's place already")
@@ -323,7 +362,9 @@ impl Bundle {
                 .at(dir.display())
         })?;
         let into = |e: Error| e.relocated(&new, dir);
-        net.params().save(&new.join(WEIGHTS)).map_err(into)?;
+        for (n, net) in nets.iter().enumerate() {
+            net.params().save(&new.join(weights_file(n))).map_err(into)?;
+        }
         files::write_whole(&new.join(CARD), text.as_bytes()).map_err(into)?;
         // Folders cannot be swapped in one step everywhere: the old one steps aside and is put back should the new one
         // not get its place.
@@ -340,6 +381,12 @@ impl Bundle {
         }
         files::sync_folder(&parent)
     }
+}
+
+/// Where the weights of an ensemble's member lie in its bundle, counted from 0.
+#[must_use]
+pub fn weights_file(member: usize) -> String {
+    if member == 0 { WEIGHTS.to_owned() } else { format!("weights-{}.safetensors", member + 1) }
 }
 
 fn missing(path: &Path) -> Error {
@@ -366,7 +413,7 @@ mod tests {
         card.metrics.insert("test_px".into(), 2.75);
         card.calibration = Some(Calibration { within_px: 5.0, slope: 1.25, offset: 2.5 });
         card.training.train.push("labeled-data/m1/img0001.png".into());
-        Bundle { card, net: Net::new(&net, Device::Cpu, seed).unwrap() }
+        Bundle { card, net: Net::new(&net, Device::Cpu, seed).unwrap(), more: Vec::new() }
     }
 
     fn save(b: &Bundle, dir: &Path, replace: bool) -> Result<()> {

@@ -1,4 +1,5 @@
 use super::Calibration;
+use super::ensemble;
 use super::head::{Heatmaps, Score, to_i64};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pose::Keypoint;
@@ -66,6 +67,38 @@ impl Peaks {
         let at = point * self.candidates * 3;
         let v = self.row(image).get(at..at + 3).filter(|_| point < self.points)?;
         Some((Keypoint::new(f64::from(v[0]), f64::from(v[1])), f64::from(v[2])))
+    }
+
+    /// What the members of an ensemble say together, then what each says: of peaks of each member alone.
+    pub(super) fn of_members(members: &[Self], chances: Option<&Calibration>) -> Self {
+        let Some(first) = members.first() else { return Self::from_rows(0, 1, Vec::new()) };
+        let candidates = 1 + members.len();
+        let mut values = Vec::with_capacity(first.values.len() / first.candidates.max(1) * candidates);
+        for image in 0..first.images() {
+            for point in 0..first.points {
+                let said: Vec<[f32; 3]> = members
+                    .iter()
+                    .filter_map(|m| m.row(image).get(point * m.candidates * 3..)?.first_chunk().copied())
+                    .collect();
+                let mut all = ensemble::together(&said);
+                if let Some(map) = chances {
+                    #[allow(clippy::cast_possible_truncation)] // tracks are f32
+                    let chance = map.apply(f64::from(all[2])) as f32;
+                    all[2] = chance;
+                }
+                values.extend(all);
+                values.extend(said.iter().flatten());
+            }
+        }
+        Self { points: first.points, candidates, values }
+    }
+
+    /// The places of one point beside the best: of an ensemble those of its members, else the next best ones.
+    #[must_use]
+    pub fn others(&self, image: usize, point: usize) -> Vec<Keypoint> {
+        let at = point * self.candidates * 3;
+        let all = self.row(image).get(at + 3..at + 3 * self.candidates).unwrap_or(&[]);
+        all.chunks_exact(3).map(|v| Keypoint::new(f64::from(v[0]), f64::from(v[1]))).collect()
     }
 
     /// All values, image after image.

@@ -1,6 +1,6 @@
 use super::decode::{LOCREF_STD, Peaks, PeaksAhead, decode_ahead};
 use super::frames::Frames;
-use super::head::to_i64;
+use super::head::{Score, to_i64};
 use super::layers::Mode;
 use super::precision::Precision;
 use super::{Calibration, Device, Folded, Net};
@@ -44,13 +44,18 @@ impl Default for Look {
 #[derive(Debug)]
 pub struct Predictor {
     net: Folded,
+    /// The other members of an ensemble.
+    more: Vec<Folded>,
     calibration: Option<Calibration>,
 }
 
 /// Peaks that the device is still computing.
 #[derive(Debug)]
 pub struct Ahead {
-    peaks: PeaksAhead,
+    /// Of every member of an ensemble.
+    peaks: Vec<PeaksAhead>,
+    /// What makes chances of the members' common likelihoods.
+    chances: Option<Calibration>,
     scale: [f64; 2],
     shifts: Vec<[f64; 2]>,
 }
@@ -61,7 +66,14 @@ impl Ahead {
     /// # Errors
     /// [`crate::Kind::Compute`] when the network's output is not a number, or the device failed.
     pub fn wait(self) -> Result<Peaks> {
-        let mut peaks = self.peaks.wait()?;
+        let mut each = self.peaks.into_iter().map(PeaksAhead::wait).collect::<Result<Vec<_>>>()?;
+        let mut peaks = match (each.len(), each.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                each.extend(last);
+                Peaks::of_members(&each, self.chances.as_ref())
+            }
+        };
         if self.scale != [1.0; 2] || self.shifts.iter().any(|s| *s != [0.0; 2]) {
             for (image, shift) in self.shifts.iter().enumerate() {
                 peaks.place(image, self.scale, *shift);
@@ -77,9 +89,34 @@ impl Predictor {
     /// # Errors
     /// When its device does not compute in that precision, or memory is short.
     pub fn new(net: Net, precision: Precision) -> Result<Self> {
+        Self::together(net, Vec::new(), precision)
+    }
+
+    /// Makes an ensemble ready: `net` and `more`, which find the same points.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`].
+    pub fn together(net: Net, more: Vec<Net>, precision: Precision) -> Result<Self> {
         let precision = precision.check(net.device())?;
-        let mode = Mode { exact_stages: net.exact_stages(precision), ..Mode::eval(precision.kind()) };
-        Ok(Self { net: net.fold(mode)?, calibration: None })
+        let ready = |net: Net| {
+            let mode = Mode { exact_stages: net.exact_stages(precision), ..Mode::eval(precision.kind()) };
+            net.fold(mode)
+        };
+        let more = more.into_iter().map(ready).collect::<Result<Vec<_>>>()?;
+        Ok(Self { net: ready(net)?, more, calibration: None })
+    }
+
+    /// How many networks there are; more than one is an ensemble.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        1 + self.more.len()
+    }
+
+    /// Places of each point in its [`Peaks`] when so many are wanted: an ensemble gives what its members say together,
+    /// and then what each says.
+    #[must_use]
+    pub fn candidates(&self, wanted: usize) -> usize {
+        if self.more.is_empty() { wanted } else { 1 + self.members() }
     }
 
     /// From now on likelihoods are chances, as the model was calibrated; without a calibration they are the network's own.
@@ -123,12 +160,21 @@ impl Predictor {
             if small != [w, h] {
                 image = image.f_internal_upsample_bilinear2d_aa([small[1], small[0]], false, None, None)?;
             }
-            let maps = self.net.forward(&image)?;
             let score = self.net.spec().head.score;
-            let peaks = decode_ahead(&maps, LOCREF_STD, score, self.calibration.as_ref(), look.candidates)?;
+            let together = !self.more.is_empty();
+            let candidates = if together { 1 } else { look.candidates };
+            let map = self.calibration.filter(|_| score == Score::Sigmoid);
+            let (alone, chances) = if together { (None, map) } else { (map, None) };
+            let peaks = std::iter::once(&self.net)
+                .chain(&self.more)
+                .map(|net| {
+                    let maps = net.forward(&image)?;
+                    decode_ahead(&maps, LOCREF_STD, score, alone.as_ref(), candidates)
+                })
+                .collect::<Result<Vec<_>>>()?;
             let shifts =
                 (0..count).map(|i| windows.get(i).map_or([0.0; 2], |w| [w.x as f64, w.y as f64])).collect();
-            Ok(Ahead { peaks, scale, shifts })
+            Ok(Ahead { peaks, chances, scale, shifts })
         })
     }
 
@@ -156,13 +202,17 @@ impl Predictor {
                     tch::Cuda::synchronize(to_i64(index));
                 }
             };
+            let forward = || -> Result<()> {
+                self.net.forward(&image)?;
+                self.more.iter().try_for_each(|net| net.forward(&image).map(drop))
+            };
             for _ in 0..2 {
-                self.net.forward(&image)?; // the first ones prepare
+                forward()?; // the first ones prepare
             }
             wait();
             let (began, mut count) = (Instant::now(), 0_usize);
             while count < 3 || began.elapsed().as_secs_f64() < seconds {
-                self.net.forward(&image)?;
+                forward()?;
                 count += batch;
                 if count.is_multiple_of(8 * batch) {
                     wait(); // kernels are queued without bound else
@@ -175,7 +225,7 @@ impl Predictor {
         })
     }
 
-    /// The network inside.
+    /// The network inside, or the first of several.
     #[must_use]
     pub fn net(&self) -> &Folded {
         &self.net

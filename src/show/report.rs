@@ -397,6 +397,7 @@ mod tests {
         picture.rgb_mut().fill(128);
         let skeleton = Skeleton::single(["a", "b"]);
         let judged = |x: f64, to: f64| Judged {
+            spread: Vec::new(),
             key: FrameKey::new("v", "a.png"),
             label: vec![Some(Keypoint::new(x, 200.0)), None],
             prediction: vec![(Keypoint::new(to, 210.0), 0.9), (Keypoint::new(0.0, 0.0), 0.9)],

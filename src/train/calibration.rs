@@ -317,6 +317,7 @@ mod tests {
 
     fn judged(frame: usize, points: &[(f64, bool)]) -> Judged {
         Judged {
+            spread: Vec::new(),
             key: FrameKey::new("v", format!("img{frame:03}.png")),
             label: vec![Some(Keypoint::new(50.0, 50.0)); points.len()],
             prediction: points

@@ -155,6 +155,18 @@ impl State {
         Ok(Some(state))
     }
 
+    /// Takes a checkpoint away, so that nobody goes on from it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn remove(folder: &Path) -> Result<()> {
+        let path = Self::path(folder);
+        for file in [path.clone()].into_iter().filter(|p| p.exists()).chain(checkpoints(folder)) {
+            std::fs::remove_file(&file).map_err(|e| Error::io("remove the checkpoint", &path, e))?;
+        }
+        Ok(())
+    }
+
     fn path(folder: &Path) -> PathBuf {
         folder.join("checkpoint.yaml")
     }

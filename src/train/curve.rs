@@ -200,7 +200,7 @@ pub fn learning_curve(
     let (device, _) = device::choose(&options.evaluate.device)?;
     let mut judged = Vec::new();
     for (frames, folder) in networks {
-        let Bundle { card, net } = Bundle::load(&folder, device)?;
+        let Bundle { card, net, .. } = Bundle::load(&folder, device)?;
         let predictor = Predictor::new(net, options.evaluate.precision)?;
         let (test, _) = judge_keys(project, &labels, &split.test, &predictor, watch)?;
         judged.push((frames, card.training.steps, folder, test));
@@ -432,6 +432,7 @@ mod tests {
     fn judged(frames: usize, off: impl Fn(usize) -> f64) -> Vec<Judged> {
         (0..frames)
             .map(|i| Judged {
+                spread: Vec::new(),
                 key: FrameKey::new("v", format!("img{i:03}.png")),
                 label: vec![Some(Keypoint::new(50.0, 50.0)); 2],
                 prediction: vec![(Keypoint::new(50.0 + off(i), 50.0), 0.9); 2],

@@ -1,6 +1,6 @@
 use super::dataset::Dataset;
 use crate::error::Result;
-use crate::net::Predictor;
+use crate::net::{Predictor, spread_around};
 use crate::pose::{FrameKey, Keypoint, PointName, Skeleton};
 use crate::watch::Watch;
 use serde::Serialize;
@@ -15,6 +15,8 @@ pub struct Judged {
     pub label: Vec<Option<Keypoint>>,
     /// The prediction of each point with its likelihood.
     pub prediction: Vec<(Keypoint, f64)>,
+    /// The spread of an ensemble's members around each point, in pixels along one axis; empty of one network.
+    pub spread: Vec<f64>,
 }
 
 impl Judged {
@@ -62,7 +64,16 @@ pub fn judge_some(
         let prediction = (0..peaks.points())
             .map(|p| peaks.get(0, p).unwrap_or((Keypoint::new(f64::NAN, f64::NAN), 0.0)))
             .collect();
-        judged.push(Judged { key: example.key.clone(), label: example.points.clone(), prediction });
+        let spread = (0..peaks.points())
+            .filter(|_| predictor.members() > 1)
+            .map(|p| {
+                spread_around(
+                    peaks.get(0, p).map_or(Keypoint::new(f64::NAN, f64::NAN), |m| m.0),
+                    &peaks.others(0, p),
+                )
+            })
+            .collect();
+        judged.push(Judged { key: example.key.clone(), label: example.points.clone(), prediction, spread });
         watch.advance(1);
     }
     Ok(judged)
@@ -234,7 +245,7 @@ mod tests {
             .map(|&(e, l)| (Keypoint::new(10.0 + e, 10.0), l))
             .chain([(Keypoint::new(0.0, 0.0), 1.0)])
             .collect();
-        Judged { key: FrameKey::new("v", image), label, prediction }
+        Judged { key: FrameKey::new("v", image), label, prediction, spread: Vec::new() }
     }
 
     #[test]

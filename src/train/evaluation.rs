@@ -18,15 +18,17 @@ use super::evaluate::{Judged, Report, Summary, judge, point_title};
 use super::pck::Pck;
 use super::record::hash_of;
 use super::session::{dataset, frame_size, snapshot};
+use super::spread::{Coverage, coverage};
 use super::verdict::human;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::net::{Bundle, Calibration, Card, Precision, Predictor, Score, device};
+use crate::net::{Bundle, Calibration, Card, Precision, Predictor, RADIUS_90, Score, device};
 use crate::pose::{FrameKey, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, Splits};
 use crate::watch::Watch;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// So many of the worst frames are listed.
@@ -123,6 +125,9 @@ pub struct Evaluated {
     pub pck: Pck,
     /// What the likelihood is worth.
     pub likelihood: Calibrated,
+    /// What the standard deviations of an ensemble are worth; `None` for single networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// The test frames with the largest mean errors, the worst first.
     pub worst_frames: Vec<WorstFrame>,
     /// The model's name in result files; the first one's where there are several.
@@ -266,15 +271,26 @@ pub fn evaluate_shuffles(
         [one] => project.evaluation_folder(one.split.train_fraction, one.split.shuffle),
         _ => project.iteration_folder().join(format!("evaluation-shuffles-{}", numbers(&shuffles))),
     };
+    let coverage = coverage(&test, first.card.members);
     let mut verdict = pooled.as_ref().map_or_else(String::new, |p| pooled_words(&shuffles, p));
     verdict += &super::verdict(&report, frame_px);
     let words = likelihood.words();
     if !words.is_empty() && report.test.n_points > 0 {
         verdict = format!("{verdict} {words}");
     }
+    if let Some(c) = &coverage {
+        let _ = write!(
+            verdict,
+            " Of {} held-out points {:.0} % lie within the radius that should hold 90 %, {:.1} standard deviations.",
+            c.n_points,
+            c.within_cross_fitted * 100.0,
+            RADIUS_90
+        );
+    }
     let done = Evaluated {
         verdict,
         pck: Pck::of(&test, &skeleton, frame_px, likelihood.within_px),
+        coverage,
         likelihood,
         worst_frames: worst(&test, &shuffle_of[0], &skeleton, several),
         scorer: first.card.scorer.clone(),
@@ -329,7 +345,7 @@ fn measure(
     watch: &dyn Watch,
 ) -> Result<Measured> {
     let (device, words) = device::choose(&options.device)?;
-    let Bundle { card, net } = Bundle::load(snapshot, device)?;
+    let Bundle { card, net, more } = Bundle::load(snapshot, device)?;
     card.fits(&project.skeleton()).map_err(|e| e.at(snapshot.display()))?;
     let mut split = Splits::load(project, shuffle, labels, watch)?;
     if card.training.data_hash != hash_of(labels, &split) {
@@ -347,7 +363,7 @@ fn measure(
         split.train.extend(learnt);
         split.train.sort();
     }
-    let predictor = Predictor::new(net, options.precision)?;
+    let predictor = Predictor::together(net, more, options.precision)?;
     let (test, frame) = judge_keys(project, labels, &split.test, &predictor, watch)?;
     let (train, other) = judge_keys(project, labels, &split.train, &predictor, watch)?;
     Ok(Measured {

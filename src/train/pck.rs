@@ -17,7 +17,7 @@ const UP_TO: f64 = 5.0;
 /// use limn::pose::{FrameKey, Keypoint, Skeleton};
 /// use limn::train::{Judged, Pck};
 /// let at = |x| Keypoint::new(x, 0.0);
-/// let frame = Judged { key: FrameKey::new("v", "a.png"), label: vec![Some(at(0.0)); 2], prediction: vec![(at(1.0), 1.0), (at(9.0), 1.0)] };
+/// let frame = Judged { spread: Vec::new(), key: FrameKey::new("v", "a.png"), label: vec![Some(at(0.0)); 2], prediction: vec![(at(1.0), 1.0), (at(9.0), 1.0)] };
 /// let pck = Pck::of(&[frame], &Skeleton::single(["snout", "tail"]), (640, 480), 5.0);
 /// assert_eq!(pck.fixed[1].within_px, 5.0);
 /// assert_eq!(pck.fixed[1].all, Some(0.5));
@@ -113,6 +113,7 @@ mod tests {
     #[test]
     fn shares_by_hand() {
         let frame = |errors: [f64; 2], labelled: [bool; 2]| Judged {
+            spread: Vec::new(),
             key: FrameKey::new("v", "a.png"),
             label: labelled.map(|l| l.then(|| Keypoint::new(0.0, 0.0))).to_vec(),
             prediction: errors.map(|e| (Keypoint::new(e, 0.0), 0.5)).to_vec(),

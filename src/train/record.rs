@@ -66,6 +66,11 @@ impl Like {
         let last = super::snapshot_folder(folder, "last");
         let bundle = if last.join("model.yaml").is_file() { last } else { folder.to_owned() };
         let card = Card::read(&bundle)?;
+        if card.members > 1 {
+            return Err(Error::new(Kind::Usage, "this is an ensemble, not one training")
+                .at(bundle.display())
+                .mend("repeat one of its members (their folders are member-1, member-2, ...), or train with --ensemble"));
+        }
         let Some(settings) = card.training.settings.clone() else {
             return Err(Error::new(Kind::Bundle, "this model does not say how it was trained")
                 .at(bundle.display())

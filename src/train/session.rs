@@ -335,7 +335,12 @@ fn no_model(place: &Path, shuffle: u32) -> Error {
 }
 
 /// The split of a shuffle; a project that has none at all gets one drawn with its own `TrainingFraction`.
-fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &dyn Watch) -> Result<Split> {
+pub(super) fn split_of(
+    project: &mut Project,
+    options: &Options,
+    labels: &Labels,
+    watch: &dyn Watch,
+) -> Result<Split> {
     let shuffle = options.shuffle;
     if shuffle == 1 && !options.resume && Splits::read(project)?.shuffles.is_empty() {
         let train_fraction = project.config.training_fraction.first().copied().unwrap_or(0.95);

@@ -145,6 +145,7 @@ mod tests {
             .map(|n| {
                 let off = |e: f64| e * if n % 2 == 0 { 0.8 } else { 1.2 };
                 Judged {
+                    spread: Vec::new(),
                     key: FrameKey::new("v", format!("img{n}.png")),
                     label: vec![Some(Keypoint::new(50.0, 50.0)); 3],
                     prediction: [off(px), off(px), off(tail)]
