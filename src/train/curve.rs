@@ -24,6 +24,8 @@ const MORE: usize = 50;
 /// Exponents that are tried: errors fall with the number of labels as a power of it, from slowly to in proportion.
 const EXPONENTS: std::ops::RangeInclusive<u32> = 20..=100;
 const DRAWS: usize = 500;
+/// A network that is so many times worse than the model, on the same frames, had too little time.
+const HASTY: f64 = 1.3;
 
 /// What `limn evaluate --learning-curve` can be told.
 #[derive(Debug, Clone)]
@@ -87,6 +89,9 @@ pub struct LearningCurve {
     pub shuffle: u32,
     /// What it says, in plain words.
     pub words: String,
+    /// The model's own error in pixels, where all networks of the curve had less time than it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_error_px: Option<f64>,
     /// What was measured, by rising number of frames; all on the same test frames.
     pub points: Vec<CurvePoint>,
     /// The curve through them; `None` with less than three points.
@@ -198,14 +203,19 @@ pub fn learning_curve(
         networks.push((part.len(), folder));
     }
     let (device, _) = device::choose(&options.evaluate.device)?;
-    let mut judged = Vec::new();
-    for (frames, folder) in networks {
-        let Bundle { card, net, .. } = Bundle::load(&folder, device)?;
+    let judge = |folder: &Path| -> Result<(u64, Vec<Judged>)> {
+        let Bundle { card, net, .. } = Bundle::load(folder, device)?;
         let predictor = Predictor::new(net, options.evaluate.precision)?;
         let (test, _) = judge_keys(project, &labels, &split.test, &predictor, watch)?;
-        judged.push((frames, card.training.steps, folder, test));
+        Ok((card.training.steps, test))
+    };
+    let mut judged = Vec::new();
+    for (frames, folder) in networks {
+        let (steps, test) = judge(&folder)?;
+        judged.push((frames, steps, folder, test));
     }
-    let curve = curve_of(shuffle, judged);
+    let own = if again { Summary::mean(&judge(&model)?.1) } else { None };
+    let curve = curve_of(shuffle, judged, own);
     let folder = project.evaluation_folder(split.train_fraction, shuffle);
     files::make_folder(&folder)?;
     let json = serde_json::to_string_pretty(&curve)
@@ -327,8 +337,13 @@ fn trained(
     Ok(last)
 }
 
-/// The curve of networks that judged the same test frames: frames, steps, folder, and what each said.
-fn curve_of(shuffle: u32, judged: Vec<(usize, u64, PathBuf, Vec<Judged>)>) -> LearningCurve {
+/// The curve of networks that judged the same test frames: frames, steps, folder, and what each said. `own`: the error of
+/// the model itself, where these had less time than it.
+fn curve_of(
+    shuffle: u32,
+    judged: Vec<(usize, u64, PathBuf, Vec<Judged>)>,
+    own: Option<f64>,
+) -> LearningCurve {
     // Sum and number of the errors of each test frame, network by network.
     let sums: Vec<Vec<(f64, f64)>> = judged
         .iter()
@@ -353,9 +368,18 @@ fn curve_of(shuffle: u32, judged: Vec<(usize, u64, PathBuf, Vec<Judged>)>) -> Le
     let frames: Vec<f64> = points.iter().map(|p| p.frames as f64).collect();
     let measured: Vec<_> = points.iter().map(|p| (p.frames as f64, p.mean_error_px)).collect();
     let fit = PowerLaw::fit(&measured);
-    let gain = fit.as_ref().and_then(|fit| gain_of(fit, &frames, &sums));
-    let words = words_of(&points, gain.as_ref());
-    LearningCurve { shuffle, words, points, fit, gain }
+    // Networks that have not learnt enough yet say nothing of labels.
+    let hasty = own.zip(points.last()).filter(|(own, last)| last.mean_error_px > HASTY * own);
+    let gain = fit.as_ref().filter(|_| hasty.is_none()).and_then(|fit| gain_of(fit, &frames, &sums));
+    let words = match hasty {
+        Some((own, last)) => format!(
+            "These trainings were too short to say what more labels would bring: on the same {} frames the network of the \
+             curve is off by {:.2} px and the model itself by {own:.2} px. Give --max-minutes more, or leave it out.",
+            last.frames, last.mean_error_px
+        ),
+        None => words_of(&points, gain.as_ref()),
+    };
+    LearningCurve { shuffle, words, model_error_px: own, points, fit, gain }
 }
 
 /// What more frames would bring: by the curve, and its interval by drawing test frames anew and by shaking the points as
@@ -418,9 +442,15 @@ fn words_of(points: &[CurvePoint], gain: Option<&Gain>) -> String {
         ""
     };
     format!(
-        "With {} labelled frames to train on the network is off by {:.2} px. {} more like them would bring it to about \
-         {:.2} px, {:.2} px less (95 % interval {:.2} to {:.2}).{worth}",
-        last.frames, last.mean_error_px, gain.more_frames, gain.error_px, gain.less_px, low, high
+        "With {} labelled frames to train on the network is off by {:.2} px. By the curve through {} points, {} more like \
+         them would take {:.2} px off that (95 % interval {:.2} to {:.2}).{worth}",
+        last.frames,
+        last.mean_error_px,
+        points.len(),
+        gain.more_frames,
+        gain.less_px,
+        low,
+        high
     )
 }
 
@@ -449,7 +479,7 @@ mod tests {
                 (n as usize, 100, PathBuf::from("m"), test)
             })
             .to_vec();
-        let curve = curve_of(1, networks);
+        let curve = curve_of(1, networks.clone(), Some(law(100.0)));
         let fit = curve.fit.unwrap();
         assert!((fit.exponent - 0.6).abs() < 0.011 && (fit.floor_px - 1.0).abs() < 0.05, "{fit:?}");
         let gain = curve.gain.unwrap();
@@ -460,6 +490,8 @@ mod tests {
         let [low, high] = gain.less_px_ci95;
         assert!(low < gain.less_px && gain.less_px < high && low > 0.1 && high < 0.5, "{gain:?}");
         assert!(curve.words.contains("50 more") && curve.words.starts_with("With 100 labelled frames"));
+        let hasty = curve_of(1, networks, Some(0.5 * law(100.0)));
+        assert!(hasty.gain.is_none() && hasty.words.contains("too short"), "{}", hasty.words);
     }
 
     #[test]
@@ -472,8 +504,8 @@ mod tests {
         assert!(PowerLaw::fit(&[(20.0, 1.0), (40.0, f64::NAN), (60.0, 1.0)]).is_none());
         let flat =
             [20, 40, 60].map(|n| (n, 10, PathBuf::new(), judged(9, |i| 2.0 + (i % 3) as f64))).to_vec();
-        assert!(curve_of(1, flat).words.contains("next to nothing"));
-        assert!(curve_of(1, vec![]).words.contains("No test frame"));
+        assert!(curve_of(1, flat, None).words.contains("next to nothing"));
+        assert!(curve_of(1, vec![], None).words.contains("No test frame"));
     }
 
     #[test]

@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(s.mean_error_px_pcutoff, Some(3.0));
         assert_eq!((s.median_error_px_pcutoff, s.p95_error_px_pcutoff), (Some(2.0), Some(5.6)));
         let [low, high] = s.mean_error_px_pcutoff_ci95.unwrap();
-        assert!(low >= 1.0 && low < 3.0 && high > 3.0 && high <= 4.0, "{low} {high}");
+        assert!((1.0..3.0).contains(&low) && high > 3.0 && high <= 4.0, "{low} {high}");
         let [low, high] = s.mean_error_px_ci95.unwrap();
         assert!(low <= 3.0 && high >= 3.0 && low >= 2.0 && high <= 4.0);
         assert_eq!(Summary::of(&all, &[0.6; 3], Some(1)).mean_error_px, Some(4.5));

@@ -377,6 +377,9 @@ fn measure(
     })
 }
 
+/// Width and height in pixels.
+type Size = (usize, usize);
+
 /// What a network says of these pictures, and the size of the first one.
 pub(super) fn judge_keys(
     project: &Project,
@@ -384,7 +387,7 @@ pub(super) fn judge_keys(
     keys: &[FrameKey],
     predictor: &Predictor,
     watch: &dyn Watch,
-) -> Result<(Vec<Judged>, Option<(usize, usize)>)> {
+) -> Result<(Vec<Judged>, Option<Size>)> {
     if keys.is_empty() {
         return Ok((Vec::new(), None));
     }
