@@ -26,6 +26,7 @@ pub mod weights;
 
 mod backbone;
 mod bundle;
+mod busy;
 mod decode;
 mod frames;
 mod fused;
@@ -39,6 +40,7 @@ mod registry;
 
 pub use backbone::{Backbone, Features};
 pub use bundle::{Bundle, Card, SCHEMA, SkeletonCard, Training};
+pub use busy::Busy;
 pub use decode::{LOCREF_STD, Peaks, PeaksAhead, decode, decode_ahead};
 pub use frames::Frames;
 pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};
