@@ -17,7 +17,8 @@ use std::path::PathBuf;
 Examples:
   limn train openfield-Ada-2026-01-31
   limn train openfield-Ada-2026-01-31 --shuffle 2 --net resnet_50 --device cuda --max-minutes 30
-  limn train openfield-Ada-2026-01-31 --resume")]
+  limn train openfield-Ada-2026-01-31 --resume
+  limn train openfield-Ada-2026-01-31 --like models/of-last-spring")]
 pub(super) struct Args {
     /// The project's folder or its config.yaml
     project: PathBuf,
@@ -45,15 +46,19 @@ pub(super) struct Args {
     /// Length of the schedule in passes through the training frames [default: by steps, as the recipe says]
     #[arg(long, value_name = "E")]
     epochs: Option<u64>,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 0, value_name = "S")]
-    seed: u64,
+    /// Seed of everything random [default: 0, or that of the training that goes on]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
     /// Go on with an interrupted training
     #[arg(long)]
     resume: bool,
     /// A training recipe of your own, as the YAML files in `config/`
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
+    /// Repeat the training of this model: its network, recipe, seed, length and split, as a new shuffle
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["shuffle", "net", "init", "weights", "max_minutes", "epochs",
+        "seed", "resume", "recipe"])]
+    like: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
@@ -74,6 +79,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         seed: args.seed,
         resume: args.resume,
         recipe: args.recipe.clone(),
+        like: args.like.clone(),
+        ..session::Options::default()
     };
     let done = session::train(&mut project, &options, terminal)?;
     if let Err(e) = show::learning_curve(&done.folder) {
@@ -96,10 +103,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         error(o.best_error_px),
         done.folder.display(),
         project.root().display(),
-        args.shuffle,
+        done.shuffle,
     );
     let json = json!({
-        "project": project.root(), "shuffle": args.shuffle, "net": done.net, "device": done.device,
+        "project": project.root(), "shuffle": done.shuffle, "net": done.net, "device": done.device,
         "init": done.start, "folder": done.folder, "outcome": o,
     });
     Ok(Report::new(text, json))

@@ -147,7 +147,7 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     let options = Options {
         net: Some("efficientnet_lite0".into()),
         device: wish.device.clone(),
-        seed: wish.seed,
+        seed: Some(wish.seed),
         epochs: size.epochs,
         max_minutes: Some(wish.minutes.unwrap_or(6.0)),
         ..Options::default()

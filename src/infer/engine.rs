@@ -25,8 +25,8 @@ impl Engine {
         let (device, words) = device::choose(device)?;
         let Bundle { card, net } = Bundle::load(folder, device)?;
         let precision = precision.unwrap_or_else(|| Precision::best(device));
-        let predictor = Predictor::new(net, precision)?;
-        let identity = identity(folder)?;
+        let predictor = Predictor::new(net, precision)?.calibrated(card.calibration);
+        let identity = identity(folder, &card)?;
         Ok(Self { card, predictor, device: words, precision, identity })
     }
 
@@ -105,7 +105,7 @@ impl Engine {
         device::memory(self.predictor.net().device())
     }
 
-    /// A hash of the weights: two engines with the same one give the same tracks.
+    /// A hash of the weights and the calibration: two engines with the same one give the same tracks.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
@@ -120,11 +120,16 @@ impl Engine {
     }
 }
 
-/// SHA-256 of the bundle's weights.
-fn identity(folder: &Path) -> Result<String> {
+/// SHA-256 of the bundle's weights, and of its calibration where it has one.
+fn identity(folder: &Path, card: &Card) -> Result<String> {
     let path = folder.join("weights.safetensors");
     let mut file = std::fs::File::open(&path).map_err(|e| Error::io("read the weights", &path, e))?;
     let mut sha = Sha256::new();
     std::io::copy(&mut file, &mut sha).map_err(|e| Error::io("read the weights", &path, e))?;
+    if let Some(map) = card.calibration {
+        for number in [map.within_px, map.slope, map.offset] {
+            sha.update(number.to_le_bytes());
+        }
+    }
     Ok(crate::sealed::hex(&sha.finalize()))
 }

@@ -1,4 +1,4 @@
-use super::{Device, Entry, Net, NetSpec};
+use super::{Calibration, Device, Entry, Net, NetSpec};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::files;
 use crate::pose::Skeleton;
@@ -32,6 +32,9 @@ pub struct Card {
     pub std: [f64; 3],
     /// The unit of offsets, in pixels.
     pub locref_std: f64,
+    /// What makes a chance of its likelihood; none in a model that was not measured on enough labelled frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// How it was trained.
     pub training: Training,
     /// Errors in pixels and the like, by name.
@@ -57,13 +60,48 @@ pub struct Training {
     /// Where its weights began, in words.
     #[serde(default)]
     pub start: String,
-    /// The device and number format it was trained with.
+    /// The device and number format it was trained with, in words.
     #[serde(default)]
     pub device: String,
+    /// All that is needed to train it again; `None` in bundles of limn 0.1.0's first days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
     /// The pictures trained on, as `labeled-data/<video>/<image>`.
     pub train: Vec<String>,
     /// The pictures held out.
     pub test: Vec<String>,
+}
+
+/// What a training was told, so that it can be repeated.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// The training recipe in full, as in `config/*.yaml`.
+    pub recipe: serde_yaml::Value,
+    /// Gradient steps of the whole schedule.
+    pub steps: u64,
+    /// Where the schedule went by the clock: its minutes. Such a run can be repeated in kind, but not bit for bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_minutes: Option<f64>,
+    /// The side of the crops in pixels.
+    pub crop: usize,
+    /// The number format: `fp32`, `bf16` or `fp16`.
+    pub precision: String,
+    /// `imagenet`, `random`, or the path of a weight file.
+    pub init: String,
+    /// SHA-256 of the weight file it began with; empty for random weights.
+    #[serde(default)]
+    pub init_hash: String,
+    /// The seed that the split was drawn with.
+    pub split_seed: u64,
+    /// The fraction of the frames that was to be trained on.
+    pub train_fraction: f64,
+    /// Whether whole videos were kept on one side of the split.
+    #[serde(default)]
+    pub by_video: bool,
+    /// The machine, in words: system, processor, threads.
+    pub machine: String,
+    /// SHA-256 of every picture file of the split, by `labeled-data/<video>/<image>`.
+    pub pictures: BTreeMap<String, String>,
 }
 
 /// A [`Skeleton`] as the file has it.
@@ -126,6 +164,7 @@ impl Card {
             mean: entry.mean,
             std: entry.std,
             locref_std: super::LOCREF_STD,
+            calibration: None,
             training: Training::default(),
             metrics: BTreeMap::new(),
         })
@@ -206,6 +245,9 @@ impl Card {
             }));
         }
         let card: Self = serde_yaml::from_str(&text).map_err(damaged)?;
+        if let Some(calibration) = &card.calibration {
+            calibration.check().map_err(|e| e.at(path.display()))?;
+        }
         if card.net.points != card.skeleton().points() {
             return Err(Error::new(
                 ErrorKind::Bundle,
@@ -322,6 +364,7 @@ mod tests {
         };
         let mut card = Card::new(&net, &skeleton).unwrap();
         card.metrics.insert("test_px".into(), 2.75);
+        card.calibration = Some(Calibration { within_px: 5.0, slope: 1.25, offset: 2.5 });
         card.training.train.push("labeled-data/m1/img0001.png".into());
         Bundle { card, net: Net::new(&net, Device::Cpu, seed).unwrap() }
     }
@@ -370,6 +413,7 @@ mod tests {
         assert!(broken("width: 16", "width: 24").what().contains("head."));
         assert!(broken("efficientnet_lite0", "efficientnet_b0").what().contains("efficientnet_b0"));
         assert_eq!(broken("net:", "nett:").kind(), ErrorKind::Bundle);
+        assert!(broken("slope: 1.25", "slope: -1").what().contains("slope -1"));
         std::fs::write(&card, &text).unwrap();
         std::fs::remove_file(at.join(WEIGHTS)).unwrap();
         let e = Bundle::load(&at, Device::Cpu).unwrap_err();

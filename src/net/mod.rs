@@ -27,6 +27,7 @@ pub mod weights;
 mod backbone;
 mod bundle;
 mod busy;
+mod calibration;
 mod decode;
 mod frames;
 mod fused;
@@ -39,7 +40,8 @@ mod predictor;
 mod registry;
 
 pub use backbone::{Backbone, Features};
-pub use bundle::{Bundle, Card, SCHEMA, SkeletonCard, Training};
+pub use bundle::{Bundle, Card, SCHEMA, Settings, SkeletonCard, Training};
+pub use calibration::{Calibration, logit, sigmoid};
 pub use busy::Busy;
 pub use decode::{LOCREF_STD, Peaks, PeaksAhead, decode, decode_ahead};
 pub use frames::Frames;

@@ -3,7 +3,7 @@ use super::frames::Frames;
 use super::head::to_i64;
 use super::layers::Mode;
 use super::precision::Precision;
-use super::{Device, Folded, Net};
+use super::{Calibration, Device, Folded, Net};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::picture::Picture;
 use std::ops::Range;
@@ -44,6 +44,7 @@ impl Default for Look {
 #[derive(Debug)]
 pub struct Predictor {
     net: Folded,
+    calibration: Option<Calibration>,
 }
 
 /// Peaks that the device is still computing.
@@ -78,7 +79,13 @@ impl Predictor {
     pub fn new(net: Net, precision: Precision) -> Result<Self> {
         let precision = precision.check(net.device())?;
         let mode = Mode { exact_stages: net.exact_stages(precision), ..Mode::eval(precision.kind()) };
-        Ok(Self { net: net.fold(mode)? })
+        Ok(Self { net: net.fold(mode)?, calibration: None })
+    }
+
+    /// From now on likelihoods are chances, as the model was calibrated; without a calibration they are the network's own.
+    #[must_use]
+    pub fn calibrated(self, calibration: Option<Calibration>) -> Self {
+        Self { calibration, ..self }
     }
 
     /// The best position of every point in every picture, in pixels of the picture. All pictures of a call must be
@@ -117,7 +124,8 @@ impl Predictor {
                 image = image.f_internal_upsample_bilinear2d_aa([small[1], small[0]], false, None, None)?;
             }
             let maps = self.net.forward(&image)?;
-            let peaks = decode_ahead(&maps, LOCREF_STD, self.net.spec().head.score, look.candidates)?;
+            let score = self.net.spec().head.score;
+            let peaks = decode_ahead(&maps, LOCREF_STD, score, self.calibration.as_ref(), look.candidates)?;
             let shifts =
                 (0..count).map(|i| windows.get(i).map_or([0.0; 2], |w| [w.x as f64, w.y as f64])).collect();
             Ok(Ahead { peaks, scale, shifts })

@@ -47,7 +47,7 @@ pub(crate) use marks::Marks;
 pub use marks::{Hidden, Mark, PointEdit};
 pub use moved::{Moved, find_moved};
 pub use settings::Settings;
-pub use split::{Split, SplitRequest, Splits};
+pub use split::{FoldsRequest, Split, SplitRequest, Splits};
 
 use crate::error::{Error, Kind, Result};
 use crate::pose::{FrameKey, Skeleton};

@@ -28,6 +28,9 @@ pub struct Split {
     pub train_fraction: f64,
     /// Whether whole videos were kept together.
     pub by_video: bool,
+    /// How many shuffles it was drawn together with whose test sets share out the pictures, itself among them; 0 for one
+    /// drawn by itself.
+    pub folds: u32,
     /// SHA-256 of the keys of all pictures that were labelled then.
     pub labels_hash: String,
     /// Pictures to train on, sorted.
@@ -51,6 +54,25 @@ pub struct SplitRequest {
     pub force: bool,
 }
 
+/// What `limn split --folds` is asked for: shuffles 1 to `folds`, in whose test sets every labelled picture is once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldsRequest {
+    /// How many, from 2.
+    pub folds: u32,
+    /// Seed of the random choice.
+    pub seed: u64,
+    /// Keep all pictures of a video on one side.
+    pub by_video: bool,
+    /// Replace shuffles that a model was trained on.
+    pub force: bool,
+}
+
+/// With so many labelled videos a split keeps them whole unless told otherwise.
+///
+/// Neighbouring frames look alike, so that a test on frames of videos that were trained on flatters. With only two
+/// videos one half of what there is to see could not be learnt, and the test would measure that.
+const VIDEOS_TO_SPARE: usize = 3;
+
 /// All shuffles of an iteration, as `limn-models/iteration-<i>/splits.yaml` holds them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Splits {
@@ -71,9 +93,16 @@ struct Entry {
     seed: u64,
     train_fraction: f64,
     by_video: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    folds: u32,
     labels_hash: String,
     train: Vec<String>,
     test: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// SHA-256 of the sorted keys, as lower-case hex.
@@ -145,6 +174,7 @@ impl Splits {
                 seed: e.seed,
                 train_fraction: e.train_fraction,
                 by_video: e.by_video,
+                folds: e.folds,
                 labels_hash: e.labels_hash,
                 train,
                 test,
@@ -168,6 +198,7 @@ impl Splits {
                     seed: s.seed,
                     train_fraction: s.train_fraction,
                     by_video: s.by_video,
+                    folds: s.folds,
                     labels_hash: s.labels_hash.clone(),
                     train: keys(&s.train),
                     test: keys(&s.test),
@@ -189,6 +220,39 @@ impl Splits {
     /// labelled, [`Kind::Exists`] when a model was trained on a shuffle that would change.
     pub fn draw(project: &mut Project, labels: &Labels, request: &SplitRequest) -> Result<Vec<Split>> {
         let new = drawn(labels, request).map_err(|e| e.at(project.root().display()))?;
+        Self::replace(project, new, request.train_fraction, request.force)
+    }
+
+    /// Draws shuffles for cross-validation: every labelled picture (or every video) is in the test set of exactly one of
+    /// them. Shuffles 1 to `folds` are replaced, others stay.
+    ///
+    /// # Errors
+    /// As [`Splits::draw`]; [`Kind::Labels`] too when there are fewer pictures (or videos) than folds.
+    pub fn draw_folds(project: &mut Project, labels: &Labels, request: &FoldsRequest) -> Result<Vec<Split>> {
+        let new = folded(labels, request).map_err(|e| e.at(project.root().display()))?;
+        let fraction = new.first().map_or(0.5, |s| s.train_fraction);
+        Self::replace(project, new, fraction, request.force)
+    }
+
+    /// Whether whole videos should be kept together when nobody says: from three labelled videos on.
+    #[must_use]
+    pub fn videos_to_spare(labels: &Labels) -> bool {
+        videos_of(labels.labeled_frames().map(|(k, _)| k)).len() >= VIDEOS_TO_SPARE
+    }
+
+    /// How many videos have labelled pictures.
+    #[must_use]
+    pub fn labeled_videos(labels: &Labels) -> usize {
+        videos_of(labels.labeled_frames().map(|(k, _)| k)).len()
+    }
+
+    /// Puts new shuffles in the place of those with their numbers.
+    fn replace(
+        project: &mut Project,
+        new: Vec<Split>,
+        train_fraction: f64,
+        force: bool,
+    ) -> Result<Vec<Split>> {
         let mut splits = Self::read(project)?;
         for split in &new {
             let old = splits.shuffles.iter().position(|s| s.shuffle == split.shuffle);
@@ -199,7 +263,7 @@ impl Splits {
             let was = &splits.shuffles[i];
             let models = project.models_folder(was.train_fraction, was.shuffle);
             let trained = std::fs::read_dir(&models).is_ok_and(|mut d| d.next().is_some());
-            if trained && was != split && !request.force {
+            if trained && was != split && !force {
                 return Err(Error::new(
                     Kind::Exists,
                     format!("a model was trained on shuffle {}, whose split would change", split.shuffle),
@@ -210,7 +274,7 @@ impl Splits {
             splits.shuffles[i] = split.clone();
         }
         splits.shuffles.sort_by_key(|s| s.shuffle);
-        splits.store(project, request.train_fraction)?;
+        splits.store(project, train_fraction)?;
         Ok(new)
     }
 
@@ -229,6 +293,19 @@ impl Splits {
         };
         splits.shuffles.push(split.clone());
         splits.store(project, request.train_fraction)?;
+        Ok(split)
+    }
+
+    /// Stores a split that was drawn elsewhere or before, with the next number.
+    ///
+    /// # Errors
+    /// As [`Splits::draw`].
+    pub fn adopt(project: &mut Project, split: &Split) -> Result<Split> {
+        let mut splits = Self::read(project)?;
+        let shuffle = splits.shuffles.iter().map(|s| s.shuffle).max().unwrap_or(0).saturating_add(1);
+        let split = Split { shuffle, ..split.clone() };
+        splits.shuffles.push(split.clone());
+        splits.store(project, split.train_fraction)?;
         Ok(split)
     }
 
@@ -305,16 +382,8 @@ fn drawn(labels: &Labels, request: &SplitRequest) -> Result<Vec<Split>> {
     if request.shuffles == 0 || request.shuffles > 1000 {
         return usage(format!("{} shuffles cannot be made", request.shuffles), "ask for 1 to 1000");
     }
-    let keys: Vec<FrameKey> = labels.labeled_frames().map(|(k, _)| k.clone()).collect();
+    let keys = labelled(labels)?;
     let n = keys.len();
-    if n < 2 {
-        let what = if n == 0 { "no picture is labelled" } else { "only one picture is labelled" };
-        return Err(Error::new(
-            Kind::Labels,
-            format!("{what}, and a split needs one to train and one to test on"),
-        )
-        .mend("label more pictures in DeepLabCut's labeller or any program that writes its table; 20 to 200 are usual"));
-    }
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts
     let want = ((n as f64 * fraction) as usize).clamp(1, n - 1);
     let labels_hash = hash_of(keys.iter());
@@ -333,12 +402,86 @@ fn drawn(labels: &Labels, request: &SplitRequest) -> Result<Vec<Split>> {
                 seed: request.seed,
                 train_fraction: fraction,
                 by_video: request.by_video,
+                folds: 0,
                 labels_hash: labels_hash.clone(),
                 train,
                 test,
             })
         })
         .collect()
+}
+
+/// The keys of all labelled pictures, sorted; at least two.
+fn labelled(labels: &Labels) -> Result<Vec<FrameKey>> {
+    let keys: Vec<FrameKey> = labels.labeled_frames().map(|(k, _)| k.clone()).collect();
+    if keys.len() > 1 {
+        return Ok(keys);
+    }
+    let what = if keys.is_empty() { "no picture is labelled" } else { "only one picture is labelled" };
+    Err(Error::new(Kind::Labels, format!("{what}, and a split needs one to train and one to test on"))
+        .mend("label more pictures in DeepLabCut's labeller or any program that writes its table; 20 to 200 are usual"))
+}
+
+fn videos_of<'a>(keys: impl Iterator<Item = &'a FrameKey>) -> BTreeSet<&'a str> {
+    keys.map(|k| k.video.as_str()).collect()
+}
+
+fn folded(labels: &Labels, request: &FoldsRequest) -> Result<Vec<Split>> {
+    let folds = request.folds as usize;
+    if !(2..=1000).contains(&folds) {
+        return Err(
+            Error::new(Kind::Usage, format!("{folds} folds cannot be made")).mend("ask for 2 to 1000")
+        );
+    }
+    let keys = labelled(labels)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(request.seed);
+    // What stays together: the pictures of a video, or one picture. By size, so that the folds become even.
+    let mut groups: Vec<Vec<&FrameKey>> = if request.by_video {
+        let of = |video: &str| keys.iter().filter(|k| k.video == video).collect();
+        videos_of(keys.iter()).into_iter().map(of).collect()
+    } else {
+        keys.iter().map(|k| vec![k]).collect()
+    };
+    if groups.len() < folds {
+        let what = if request.by_video { "videos with labelled pictures" } else { "labelled pictures" };
+        return Err(Error::new(Kind::Labels, format!("{} {what} make no {folds} folds", groups.len())).mend(
+            if request.by_video {
+                "ask for fewer folds, or give `--by-frame`"
+            } else {
+                "ask for fewer folds"
+            },
+        ));
+    }
+    groups.shuffle(&mut rng);
+    groups.sort_by_key(|g| std::cmp::Reverse(g.len()));
+    let mut tests: Vec<Vec<FrameKey>> = vec![Vec::new(); folds];
+    for group in groups {
+        // The emptiest fold, the first of several.
+        if let Some(test) = tests.iter_mut().min_by_key(|t| t.len()) {
+            test.extend(group.into_iter().cloned());
+        }
+    }
+    // It becomes part of folder names as a percentage, as DeepLabCut has it.
+    let train_fraction = (100.0 * (1.0 - 1.0 / f64::from(request.folds))).round().clamp(1.0, 99.0) / 100.0;
+    let labels_hash = hash_of(keys.iter());
+    Ok(tests
+        .into_iter()
+        .zip(1..)
+        .map(|(mut test, shuffle)| {
+            test.sort();
+            let train = keys.iter().filter(|k| test.binary_search(k).is_err()).cloned().collect();
+            Split {
+                shuffle,
+                seed: request.seed,
+                train_fraction,
+                by_video: request.by_video,
+                folds: request.folds,
+                labels_hash: labels_hash.clone(),
+                train,
+                test,
+            }
+        })
+        .collect())
 }
 
 fn by_frame(keys: &[FrameKey], want: usize, rng: &mut ChaCha8Rng) -> (Vec<FrameKey>, Vec<FrameKey>) {
@@ -350,7 +493,7 @@ fn by_frame(keys: &[FrameKey], want: usize, rng: &mut ChaCha8Rng) -> (Vec<FrameK
 
 /// Videos in random order go to the test side where that brings it nearer to its share; at least one on each side.
 fn by_video(keys: &[FrameKey], want: usize, rng: &mut ChaCha8Rng) -> Result<(Vec<FrameKey>, Vec<FrameKey>)> {
-    let videos: BTreeSet<&str> = keys.iter().map(|k| k.video.as_str()).collect();
+    let videos = videos_of(keys.iter());
     if videos.len() < 2 {
         return Err(Error::new(
             Kind::Labels,

@@ -124,3 +124,48 @@ fn videos_stay_together() {
         assert!(s.test.len() <= 20, "{}", s.test.len());
     }
 }
+
+#[test]
+fn folds_share_out_all_pictures() {
+    let l = labels(&[("a", 10), ("b", 7), ("c", 3), ("d", 2), ("e", 30)]);
+    for (folds, by_video) in [(2, false), (5, false), (7, false), (52, false), (2, true), (5, true)] {
+        let ask = FoldsRequest { folds, seed: 4, by_video, force: false };
+        let splits = folded(&l, &ask).unwrap();
+        assert_eq!(splits.len(), folds as usize);
+        let mut tested: Vec<_> = splits.iter().flat_map(|s| s.test.clone()).collect();
+        tested.sort();
+        assert_eq!(tested, labelled(&l).unwrap(), "each picture is tested once");
+        for s in &splits {
+            assert_eq!(s.train.len() + s.test.len(), 52);
+            assert!(!s.test.is_empty() && s.test.iter().all(|k| !s.train.contains(k)));
+            assert!(!by_video || s.test.iter().all(|k| s.train.iter().all(|t| t.video != k.video)));
+            assert!(by_video || s.test.len().abs_diff(52 / folds as usize) <= 1);
+        }
+        assert_eq!(splits, folded(&l, &ask).unwrap());
+    }
+    let wrong = |folds, by_video| {
+        folded(&l, &FoldsRequest { folds, seed: 0, by_video, force: false }).unwrap_err().kind()
+    };
+    assert_eq!(
+        (wrong(1, false), wrong(53, false), wrong(6, true)),
+        (Kind::Usage, Kind::Labels, Kind::Labels)
+    );
+}
+
+#[test]
+fn folds_are_kept_under_names_as_deeplabcut_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut p = project(dir.path());
+    let l = labels(&[("a", 9)]);
+    let ask = FoldsRequest { folds: 3, seed: 0, by_video: false, force: false };
+    let folds = Splits::draw_folds(&mut p, &l, &ask).unwrap();
+    assert_eq!(Splits::read(&p).unwrap().shuffles, folds);
+    assert_eq!((folds[0].train_fraction, folds[0].folds), (0.67, 3));
+    assert!(p.shuffle_name(0.67, 3).ends_with("trainset67shuffle3"), "{}", p.shuffle_name(0.67, 3));
+    assert_eq!(p.config.training_fraction, [0.95, 0.67]);
+    std::fs::create_dir_all(p.models_folder(0.67, 2).join("snapshot")).unwrap();
+    let other = FoldsRequest { seed: 1, ..ask };
+    assert_eq!(Splits::draw_folds(&mut p, &l, &other).unwrap_err().kind(), Kind::Exists);
+    assert!(!Splits::videos_to_spare(&labels(&[("a", 9), ("b", 9)])));
+    assert!(Splits::videos_to_spare(&labels(&[("a", 1), ("b", 1), ("c", 1)])));
+}

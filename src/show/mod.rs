@@ -8,12 +8,16 @@
 //! ```
 
 mod pictures;
+#[cfg(all(feature = "torch", feature = "vision"))]
+mod report;
 #[cfg(feature = "video")]
 mod video;
 
 #[cfg(all(feature = "torch", feature = "vision"))]
 pub use pictures::{evaluation_pictures, learning_curve};
 pub use pictures::{label_pictures, plots};
+#[cfg(all(feature = "torch", feature = "vision"))]
+pub use report::evaluation_report;
 #[cfg(feature = "video")]
 pub use video::{Rendered, VideoStyle, render_video};
 

@@ -36,7 +36,8 @@ pub fn label_pictures(project: &Project, store: &LabelStore, watch: &dyn Watch) 
 }
 
 /// Draws label (+) against prediction (dot; x below the cut-off) for every judged picture, named `Test-...` and
-/// `Training-...` as DeepLabCut names them, and the errors by body part. Returns the folder of the pictures.
+/// `Training-...` as DeepLabCut names them (of several networks the test frames alone), the errors by body part, and the
+/// report. Returns the folder of the pictures.
 ///
 /// # Errors
 /// When the folder cannot be written or a picture is gone.
@@ -50,17 +51,17 @@ pub fn evaluation_pictures(
     let skeleton = project.skeleton();
     let folder = done.folder.join("pictures");
     files::make_folder(&folder)?;
-    let all: Vec<_> =
-        done.test.iter().map(|j| ("Test", j)).chain(done.train.iter().map(|j| ("Training", j))).collect();
+    let [of_test, of_train] = &done.shuffles;
+    let mut all: Vec<_> = done.test.iter().zip(of_test).map(|j| ("Test", j)).collect();
+    if done.members.len() < 2 {
+        all.extend(done.train.iter().zip(of_train).map(|j| ("Training", j)));
+    }
     watch.begin("draw evaluation", Some(all.len() as u64));
-    let drawn: Result<()> = all.par_iter().try_for_each(|(set, j)| {
+    let drawn: Result<()> = all.par_iter().try_for_each(|(set, (j, shuffle))| {
         watch.check()?;
-        let mut picture = Picture::load(&project.image_path(&j.key))?;
-        let found: Vec<_> = j.prediction.iter().copied().map(Some).collect();
-        draw::evaluation(&mut picture, &skeleton, &j.label, &found, &style);
-        let error = j.mean().map_or_else(String::new, |e| format!(", {e:.1} px off on average"));
-        let picture = draw::banner(&picture, &format!("{set} {}/{}{error}", j.key.video, j.key.image));
-        picture.save_png(&folder.join(format!("{set}-{}-{}", j.key.video, j.key.image)))?;
+        let picture = Picture::load(&project.image_path(&j.key))?;
+        judged_picture(picture, set, j, &skeleton, &style)
+            .save_png(&folder.join(done.picture_name(set, **shuffle, &j.key)))?;
         watch.advance(1);
         Ok(())
     });
@@ -78,7 +79,23 @@ pub fn evaluation_pictures(
         .collect();
     plot::part_errors(&parts, &plot::PlotStyle::default())?
         .save_png(&done.folder.join("errors-by-bodypart.png"))?;
+    super::evaluation_report(project, done, watch)?;
     Ok(folder)
+}
+
+/// A picture with labels and predictions, and its mean error in words above.
+#[cfg(all(feature = "torch", feature = "vision"))]
+pub(super) fn judged_picture(
+    mut picture: Picture,
+    set: &str,
+    j: &crate::train::Judged,
+    skeleton: &crate::pose::Skeleton,
+    style: &Style,
+) -> Picture {
+    let found: Vec<_> = j.prediction.iter().copied().map(Some).collect();
+    draw::evaluation(&mut picture, skeleton, &j.label, &found, style);
+    let error = j.mean().map_or_else(String::new, |e| format!(", {e:.1} px off on average"));
+    draw::banner(&picture, &format!("{set} {}/{}{error}", j.key.video, j.key.image))
 }
 
 /// Loss, test and training error over the steps, as `learning-curve.png` beside the log of a training.

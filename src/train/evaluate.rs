@@ -87,6 +87,12 @@ pub struct Summary {
     pub mean_error_px_ci95: Option<[f64; 2]>,
     /// Mean over the points whose likelihood reaches the cut-off.
     pub mean_error_px_pcutoff: Option<f64>,
+    /// Median over them.
+    pub median_error_px_pcutoff: Option<f64>,
+    /// 95 % of them are closer.
+    pub p95_error_px_pcutoff: Option<f64>,
+    /// 95 % confidence interval of their mean, by the same bootstrap.
+    pub mean_error_px_pcutoff_ci95: Option<[f64; 2]>,
     /// How many points reach it.
     pub n_points_pcutoff: usize,
 }
@@ -103,18 +109,22 @@ impl Summary {
     #[must_use]
     pub fn of(judged: &[Judged], cutoffs: &[f64], point: Option<usize>) -> Self {
         let reaches = |point: usize, likelihood: f64| cutoffs.get(point).is_none_or(|c| likelihood >= *c);
-        let by_frame: Vec<Vec<(f64, bool)>> = judged
-            .iter()
-            .map(|j| {
-                j.errors()
-                    .filter(|(i, ..)| point.is_none_or(|p| p == *i))
-                    .map(|(i, e, l)| (e, reaches(i, l)))
-                    .collect()
-            })
-            .collect();
+        // A picture that several networks judged is drawn as one: its errors go together.
+        let mut places: BTreeMap<&FrameKey, usize> = BTreeMap::new();
+        let mut by_frame: Vec<Vec<(f64, bool)>> = Vec::new();
+        for j in judged {
+            let place = *places.entry(&j.key).or_insert(by_frame.len());
+            if place == by_frame.len() {
+                by_frame.push(Vec::new());
+            }
+            let errors = j.errors().filter(|(i, ..)| point.is_none_or(|p| p == *i));
+            by_frame[place].extend(errors.map(|(i, e, l)| (e, reaches(i, l))));
+        }
         let mut errors: Vec<f64> = by_frame.iter().flatten().map(|(e, _)| *e).collect();
-        let sure: Vec<f64> = by_frame.iter().flatten().filter(|(_, sure)| *sure).map(|(e, _)| *e).collect();
+        let mut sure: Vec<f64> =
+            by_frame.iter().flatten().filter(|(_, sure)| *sure).map(|(e, _)| *e).collect();
         errors.sort_by(f64::total_cmp);
+        sure.sort_by(f64::total_cmp);
         let average = mean(&errors);
         #[allow(clippy::cast_precision_loss)]
         let sd = average.filter(|_| errors.len() > 1).map(|m| {
@@ -128,8 +138,11 @@ impl Summary {
             median_error_px: quantile(&errors, 0.5),
             p95_error_px: quantile(&errors, 0.95),
             sd_error_px: sd,
-            mean_error_px_ci95: bootstrap(&by_frame),
+            mean_error_px_ci95: bootstrap(&by_frame, |_| true),
             mean_error_px_pcutoff: mean(&sure),
+            median_error_px_pcutoff: quantile(&sure, 0.5),
+            p95_error_px_pcutoff: quantile(&sure, 0.95),
+            mean_error_px_pcutoff_ci95: bootstrap(&by_frame, |sure| sure),
             n_points_pcutoff: sure.len(),
         }
     }
@@ -166,7 +179,7 @@ impl Report {
     }
 }
 
-fn point_title(name: PointName<'_>) -> String {
+pub(super) fn point_title(name: PointName<'_>) -> String {
     if name.individual.is_empty() {
         name.bodypart.to_owned()
     } else {
@@ -175,13 +188,13 @@ fn point_title(name: PointName<'_>) -> String {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn mean(values: &[f64]) -> Option<f64> {
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// Linear between order statistics; `sorted` ascending.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+pub(super) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let at = q.clamp(0.0, 1.0) * last as f64;
     let low = at.floor() as usize;
@@ -190,16 +203,18 @@ fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 }
 
 /// Errors within a picture go together, so whole pictures are drawn.
-fn bootstrap(by_frame: &[Vec<(f64, bool)>]) -> Option<[f64; 2]> {
+fn bootstrap(by_frame: &[Vec<(f64, bool)>], counts: fn(bool) -> bool) -> Option<[f64; 2]> {
     use rand::{Rng, SeedableRng};
-    if by_frame.len() < 2 || by_frame.iter().all(Vec::is_empty) {
+    if by_frame.len() < 2 || !by_frame.iter().flatten().any(|(_, sure)| counts(*sure)) {
         return None;
     }
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(0);
     let mut means: Vec<f64> = (0..1000)
         .filter_map(|_| {
             let drawn: Vec<f64> = (0..by_frame.len())
-                .flat_map(|_| by_frame[random.random_range(0..by_frame.len())].iter().map(|(e, _)| *e))
+                .flat_map(|_| &by_frame[random.random_range(0..by_frame.len())])
+                .filter(|(_, sure)| counts(*sure))
+                .map(|(e, _)| *e)
                 .collect();
             mean(&drawn)
         })
@@ -212,27 +227,40 @@ fn bootstrap(by_frame: &[Vec<(f64, bool)>]) -> Option<[f64; 2]> {
 mod tests {
     use super::*;
 
-    fn judged(errors: &[(f64, f64)]) -> Judged {
+    fn judged(image: &str, errors: &[(f64, f64)]) -> Judged {
         let label = errors.iter().map(|_| Some(Keypoint::new(10.0, 10.0))).chain([None]).collect();
         let prediction = errors
             .iter()
             .map(|&(e, l)| (Keypoint::new(10.0 + e, 10.0), l))
             .chain([(Keypoint::new(0.0, 0.0), 1.0)])
             .collect();
-        Judged { key: FrameKey::new("v", "img0.png"), label, prediction }
+        Judged { key: FrameKey::new("v", image), label, prediction }
     }
 
     #[test]
     fn summary_is_the_mean_distance_over_labelled_points() {
-        let all = [judged(&[(1.0, 0.9), (3.0, 0.2)]), judged(&[(2.0, 0.6), (6.0, 0.6)])];
+        let all = [judged("a.png", &[(1.0, 0.9), (3.0, 0.2)]), judged("b.png", &[(2.0, 0.6), (6.0, 0.6)])];
         let s = Summary::of(&all, &[0.6; 3], None);
         assert_eq!((s.n_frames, s.n_points, s.n_points_pcutoff), (2, 4, 3));
         assert_eq!(s.mean_error_px, Some(3.0));
         assert_eq!(s.median_error_px, Some(2.5));
         assert_eq!(s.mean_error_px_pcutoff, Some(3.0));
+        assert_eq!((s.median_error_px_pcutoff, s.p95_error_px_pcutoff), (Some(2.0), Some(5.6)));
+        let [low, high] = s.mean_error_px_pcutoff_ci95.unwrap();
+        assert!(low >= 1.0 && low < 3.0 && high > 3.0 && high <= 4.0, "{low} {high}");
         let [low, high] = s.mean_error_px_ci95.unwrap();
         assert!(low <= 3.0 && high >= 3.0 && low >= 2.0 && high <= 4.0);
         assert_eq!(Summary::of(&all, &[0.6; 3], Some(1)).mean_error_px, Some(4.5));
+    }
+
+    #[test]
+    fn a_picture_judged_twice_is_drawn_as_one() {
+        let frame = |image: &str, e: f64| judged(image, &[(e, 1.0)]);
+        let once: Vec<_> = (0..12).map(|i| frame(&format!("{i}.png"), f64::from(i))).collect();
+        let twice: Vec<_> = once.iter().cloned().chain(once.iter().cloned()).collect();
+        let [one, two] = [&once, &twice].map(|j| Summary::of(j, &[], None));
+        assert_eq!((one.n_frames, two.n_frames, two.n_points), (12, 24, 24));
+        assert_eq!(one.mean_error_px_ci95, two.mean_error_px_ci95, "the same picture tells nothing new");
     }
 
     #[test]

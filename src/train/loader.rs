@@ -78,13 +78,19 @@ impl Loader<'_> {
         (0..self.recipe.batch)
             .into_par_iter()
             .map(|slot| {
-                let index = self.example_at(step * self.recipe.batch as u64 + slot as u64);
+                let index = self.example(step, slot);
                 let mut random = random_for(self.seed, step, slot as u64);
                 let example = &self.data.examples()[index];
                 let picture = self.data.picture(index)?;
                 crop(&picture, &example.points, self.pairs, &self.recipe.augment, self.side, &mut random)
             })
             .collect()
+    }
+
+    /// Which example comes at this place of a step's batch.
+    #[must_use]
+    pub fn example(&self, step: u64, slot: usize) -> usize {
+        self.example_at(step * self.recipe.batch as u64 + slot as u64)
     }
 
     /// Every example once per epoch, each epoch in its own order.

@@ -3,7 +3,7 @@
 //! [`session`] ties it to a project. A run writes into one folder: `snapshot-best/` and `snapshot-last/` (model
 //! bundles), `checkpoint.yaml` with its tensors (to continue exactly) and `learning_stats.csv` (a row for
 //! every epoch, and for measurements within long ones).
-//! Without the feature `vision` there is no augmentation, and only the steps are left, to be measured ([`measure`]).
+//! Without the feature `vision` no crops are cut: steps can be measured ([`measure`]), nothing can be trained.
 //! Random numbers depend only on seed, step and place in the batch, so that a seed gives the same run on one machine.
 //!
 //! ```
@@ -12,42 +12,42 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
-#[cfg(feature = "vision")]
 mod augment;
 mod bench;
+mod calibration;
 mod checkpoint;
 mod crop;
+mod curve;
 mod dataset;
 mod evaluate;
-#[cfg(feature = "vision")]
+mod evaluation;
 mod loader;
 mod loss;
-#[cfg(feature = "vision")]
 mod models;
 mod observer;
 mod optimizer;
+mod pck;
 mod recipe;
-#[cfg(feature = "vision")]
+mod record;
 pub mod session;
 mod step;
-#[cfg(feature = "vision")]
 mod trainer;
 mod verdict;
 
-#[cfg(feature = "vision")]
 pub use augment::{crop, random_for};
 pub use bench::{Measured, Spread, Task, measure};
+pub use calibration::{Bin, Calibrated, Reliability, calibrate, cross_fitted, platt, within_px};
 pub use checkpoint::{Row, State};
 pub use crop::Crop;
+pub use curve::{CurvePoint, Gain, LearningCurve, PowerLaw};
 pub use dataset::{Dataset, Example};
 pub use evaluate::{Judged, Report, Summary, judge, judge_some};
 pub use loss::{Loss, compare};
-#[cfg(feature = "vision")]
 pub use models::{ModelFacts, history, models};
 pub use observer::{BeganSeen, ExampleSeen, MeasuredSeen, Observer, StepSeen};
 pub use optimizer::AdamW;
+pub use pck::{Pck, PckAt};
 pub use recipe::{Augmentation, HeadShape, Recipe};
 pub use step::Learner;
-#[cfg(feature = "vision")]
 pub use trainer::{Outcome, Plan, Trainer, snapshot_folder};
 pub use verdict::{HUMAN_PX, verdict};

@@ -12,19 +12,23 @@
 //! ```
 
 use super::checkpoint::State;
+pub use super::curve::{CurveOptions, learning_curve};
 use super::dataset::{Dataset, Example};
-use super::evaluate::{Judged, Report, judge};
+use super::evaluate::point_title;
+pub use super::evaluation::{
+    EvaluateOptions, Evaluated, Member, Repeated, WorstFrame, evaluate, evaluate_shuffles,
+};
 use super::observer::{BeganSeen, Observer};
 use super::recipe::Recipe;
+use super::record::{Like, file_hash, hash_of, hashes_of, machine};
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::net::{Bundle, Card, HeadSpec, Net, NetSpec, Precision, Predictor, Training, device, weights};
+use crate::net::{Card, HeadSpec, Net, NetSpec, Precision, Settings, Training, device, weights};
 use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where the weights come from.
@@ -58,12 +62,26 @@ pub struct Options {
     pub epochs: Option<u64>,
     /// Gradient steps, instead of the recipe's; `epochs` comes before it.
     pub steps: Option<u64>,
-    /// Seed of everything random.
-    pub seed: u64,
+    /// Seed of everything random; 0, or that of the run that is resumed, when not given.
+    pub seed: Option<u64>,
     /// Go on from the last checkpoint.
     pub resume: bool,
     /// A recipe other than the network's own.
     pub recipe: Option<PathBuf>,
+    /// Repeat the training of this model (its folder): its settings, seed and split, as a new shuffle. Of the other
+    /// options only device and number format count then.
+    pub like: Option<PathBuf>,
+    /// Train on these frames of the shuffle alone, into another folder.
+    pub part: Option<Part>,
+}
+
+/// A part of a shuffle's training frames, for a network beside its own.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The frames to train on.
+    pub train: Vec<FrameKey>,
+    /// Where snapshots, checkpoint and log go.
+    pub folder: PathBuf,
 }
 
 impl Default for Options {
@@ -77,9 +95,11 @@ impl Default for Options {
             max_minutes: None,
             epochs: None,
             steps: None,
-            seed: 0,
+            seed: None,
             resume: false,
             recipe: None,
+            like: None,
+            part: None,
         }
     }
 }
@@ -89,6 +109,8 @@ impl Default for Options {
 pub struct Trained {
     /// How it went.
     pub outcome: Outcome,
+    /// Which shuffle.
+    pub shuffle: u32,
     /// The network.
     pub net: String,
     /// The device and precision really used, in words.
@@ -120,25 +142,48 @@ pub fn train_seen(
     observer: Option<&dyn Observer>,
 ) -> Result<Trained> {
     // What can be refused at once is, before a split is drawn or a folder made.
+    let like = options.like.as_deref().map(Like::read).transpose()?;
+    let saved = checkpoint(project, options)?.filter(|_| like.is_none());
+    let options = &match (&like, &saved) {
+        (Some(like), _) => like.options(options, watch)?,
+        (None, Some(saved)) => resumed(saved, options)?,
+        (None, None) => options.clone(),
+    };
     // limn's own wish comes before the one DeepLabCut shares.
     let net_name = options
         .net
         .clone()
         .or_else(|| project.settings.default_net.clone())
         .unwrap_or_else(|| project.config.default_net_type.clone());
-    let recipe = match &options.recipe {
-        Some(path) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
-        None => Recipe::for_net(&net_name)?,
+    let recipe = match (&like, &options.recipe) {
+        (Some(like), _) => like.recipe.clone(),
+        (None, Some(path)) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
+        (None, None) => match &saved {
+            Some(saved) => saved.recipe.clone(),
+            None => Recipe::for_net(&net_name)?,
+        },
     };
     if let Some(minutes) = options.max_minutes.filter(|m| m.is_nan() || *m <= 0.0) {
         return Err(Error::new(Kind::Usage, format!("{minutes} minutes are no time to train"))
             .mend("give --max-minutes a number above 0"));
     }
+    let seed = options.seed.unwrap_or(0);
     let (device, words) = device::choose(&options.device)?;
     let precision = options.precision.unwrap_or_else(|| Precision::to_train(device)).check(device)?;
     let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = split_of(project, options, &labels, watch)?;
-    let folder = project.models_folder(split.train_fraction, options.shuffle);
+    let mut split = match &like {
+        Some(like) => {
+            let split = Splits::adopt(project, &like.split(0)?)?;
+            watch.note(&format!("repeating that training as shuffle {}", split.shuffle));
+            Splits::load(project, split.shuffle, &labels, watch)?
+        }
+        None => split_of(project, options, &labels, watch)?,
+    };
+    let mut folder = project.models_folder(split.train_fraction, split.shuffle);
+    if let Some(part) = &options.part {
+        split.train.clone_from(&part.train);
+        folder.clone_from(&part.folder);
+    }
     if options.resume && !State::is_in(&folder) {
         return Err(Error::new(Kind::NotFound, "there is no checkpoint to resume from")
             .at(folder.display())
@@ -156,21 +201,22 @@ pub fn train_seen(
         points: skeleton.points(),
         head: HeadSpec { width: recipe.head.width, ..HeadSpec::default() },
     };
-    let net = Net::new(&spec, device, options.seed).map_err(|e| match &options.recipe {
+    let net = Net::new(&spec, device, seed).map_err(|e| match &options.recipe {
         Some(path) => e.at(path.display()),
         None => e,
     })?;
-    let start = begin_with(&net, &net_name, options, &folder, watch)?;
+    let Begun { start, init, init_hash } = begin_with(&net, &net_name, options, &folder, watch)?;
     files::make_folder(&folder)?;
     files::must_be_writable(&folder)?;
     if !options.resume && State::is_in(&folder) {
         watch.note(&format!("replacing the model trained before in {}", folder.display()));
     }
+    tell_of_labels(&train_set, &skeleton, watch);
     let per_epoch = (train_set.len() as u64).div_ceil(recipe.batch as u64).max(1);
     let side = crop_side(&recipe, train_set.animal_extent());
     let plan = Plan {
         folder: folder.clone(),
-        seed: options.seed,
+        seed,
         steps: options.epochs.map(|e| e.max(1).saturating_mul(per_epoch)).or(options.steps.map(|s| s.max(1))),
         max_minutes: options.max_minutes,
         resume: options.resume,
@@ -184,9 +230,32 @@ pub fn train_seen(
         train_set.len(),
         test_set.as_ref().map_or(0, Dataset::len),
     ));
+    let settings = Settings {
+        recipe: serde_yaml::to_value(&recipe)
+            .map_err(|e| Error::new(Kind::Format, format!("cannot write the recipe: {e}")))?,
+        steps: plan.steps.or(saved.as_ref().map(|s| s.total_steps)).unwrap_or(recipe.steps),
+        max_minutes: plan.max_minutes.or(saved.as_ref().and_then(|s| s.max_minutes)),
+        crop: side,
+        precision: precision.to_string(),
+        init,
+        init_hash,
+        split_seed: split.seed,
+        train_fraction: split.train_fraction,
+        by_video: split.by_video,
+        machine: machine(&words),
+        pictures: hashes_of(
+            &[Some(&train_set), test_set.as_ref()].into_iter().flatten().collect::<Vec<_>>(),
+            watch,
+        )?,
+    };
+    tell_of_twins(&[Some(&train_set), test_set.as_ref()], &settings.pictures, watch);
+    if let Some(like) = &like {
+        like.compare(&plan.data, &settings, watch);
+    }
     let mut card = Card::new(&spec, &skeleton)?;
     card.training = Training {
-        seed: options.seed,
+        settings: Some(settings),
+        seed,
         data_hash: plan.data.clone(),
         split_hash: split.labels_hash.clone(),
         start: start.clone(),
@@ -196,7 +265,7 @@ pub fn train_seen(
         ..Training::default()
     };
     let pairs = point_pairs(&skeleton, &project.mirror_pairs()?);
-    let naming = |uid: &str| project.scorer_of_model(&net_name, options.shuffle, uid);
+    let naming = |uid: &str| project.scorer_of_model(&net_name, split.shuffle, uid);
     let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?.seen_by(observer);
     if let Some(observer) = observer {
         observer.began(&BeganSeen {
@@ -218,101 +287,20 @@ pub fn train_seen(
     let outcome = trainer.run(&train_set, test_set.as_ref(), &pairs, watch)?;
     let frame = frame_size(test_set.as_ref().unwrap_or(&train_set));
     let verdict = outcome.report.as_ref().map(|report| super::verdict(report, frame));
-    Ok(Trained { outcome, net: net_name, device: format!("{words}, {precision}"), start, folder, verdict })
+    Ok(Trained {
+        outcome,
+        shuffle: split.shuffle,
+        net: net_name,
+        device: format!("{words}, {precision}"),
+        start,
+        folder,
+        verdict,
+    })
 }
 
 /// The size of the pictures, width by height, as the first of them has it.
-fn frame_size(data: &Dataset) -> (usize, usize) {
+pub(super) fn frame_size(data: &Dataset) -> (usize, usize) {
     data.picture(0).map_or((0, 0), |p| (p.width(), p.height()))
-}
-
-/// What `limn evaluate` can be told.
-#[derive(Debug, Clone)]
-pub struct EvaluateOptions {
-    /// Which shuffle.
-    pub shuffle: u32,
-    /// `best`, `last` or `auto`.
-    pub snapshot: String,
-    /// `auto`, `cpu`, `cuda`, `cuda:0`.
-    pub device: String,
-    /// Number format.
-    pub precision: Precision,
-    /// Likelihood a point must reach; the project's `pcutoff` when not given.
-    pub cutoff: Option<f64>,
-}
-
-/// What came of an evaluation.
-#[derive(Debug)]
-pub struct Evaluated {
-    /// The model's name in result files.
-    pub scorer: String,
-    /// The model's folder.
-    pub snapshot: PathBuf,
-    /// The device and precision really used, in words.
-    pub device: String,
-    /// The errors, summed up.
-    pub report: Report,
-    /// Test frames one by one.
-    pub test: Vec<Judged>,
-    /// Training frames one by one.
-    pub train: Vec<Judged>,
-    /// Where tables and pictures were written.
-    pub folder: PathBuf,
-    /// What the result means, in plain sentences.
-    pub verdict: String,
-}
-
-/// Measures a trained network on the frames of its split and writes `results.json` and `errors.csv`.
-///
-/// # Errors
-/// When there is no trained model, or labels or pictures are gone.
-pub fn evaluate(project: &Project, options: &EvaluateOptions, watch: &dyn Watch) -> Result<Evaluated> {
-    if let Some(cutoff) = options.cutoff.filter(|c| !(0.0..=1.0).contains(c)) {
-        return Err(Error::new(Kind::Usage, format!("a cut-off of {cutoff} is no likelihood"))
-            .mend("give --pcutoff a number from 0 to 1"));
-    }
-    let snapshot = snapshot(project, options.shuffle, &options.snapshot)?;
-    let (device, words) = device::choose(&options.device)?;
-    let Bundle { card, net } = Bundle::load(&snapshot, device)?;
-    card.fits(&project.skeleton()).map_err(|e| e.at(snapshot.display()))?;
-    let labels = LabelStore::read(project, watch)?.labels().clone();
-    let split = Splits::load(project, options.shuffle, &labels, watch)?;
-    if card.training.data_hash != hash_of(&labels, &split) {
-        watch.warn("labels or split were changed after this model was trained: some test frames may have been trained on");
-    }
-    let predictor = Predictor::new(net, options.precision)?;
-    let mut parts = Vec::new();
-    let mut frame = None;
-    for keys in [&split.test, &split.train] {
-        if keys.is_empty() {
-            parts.push(Vec::new());
-            continue;
-        }
-        let data = dataset(project, &labels, keys, watch)?;
-        frame.get_or_insert_with(|| frame_size(&data));
-        watch.begin("evaluate", Some(data.len() as u64));
-        let judged = judge(&predictor, &data, watch);
-        watch.end();
-        parts.push(judged?);
-    }
-    let train = parts.pop().unwrap_or_default();
-    let test = parts.pop().unwrap_or_default();
-    let points = project.skeleton().points();
-    let cutoffs =
-        options.cutoff.map_or_else(|| project.config.pcutoff.for_points(points), |c| vec![c; points]);
-    let report = Report::of(&test, &train, &project.skeleton(), &cutoffs);
-    let folder = project.evaluation_folder(split.train_fraction, options.shuffle);
-    files::make_folder(&folder)?;
-    let json = serde_json::to_string_pretty(&report)
-        .map_err(|e| Error::new(Kind::Format, format!("cannot write the evaluation: {e}")))?;
-    files::write_whole(&folder.join("results.json"), json.as_bytes())?;
-    files::write_whole(
-        &folder.join("errors.csv"),
-        errors_csv(&project.skeleton(), &test, &train)?.as_slice(),
-    )?;
-    let device = format!("{words}, {}", options.precision);
-    let verdict = super::verdict(&report, frame.unwrap_or((0, 0)));
-    Ok(Evaluated { scorer: card.scorer, snapshot, device, report, test, train, folder, verdict })
 }
 
 /// The model folder of a shuffle: `best` or `last`; `auto` is the last state of a finished training, which no test
@@ -351,34 +339,84 @@ fn split_of(project: &mut Project, options: &Options, labels: &Labels, watch: &d
     let shuffle = options.shuffle;
     if shuffle == 1 && !options.resume && Splits::read(project)?.shuffles.is_empty() {
         let train_fraction = project.config.training_fraction.first().copied().unwrap_or(0.95);
-        let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video: false, force: false };
+        let by_video = Splits::videos_to_spare(labels);
+        let request = SplitRequest { train_fraction, shuffles: 1, seed: 0, by_video, force: false };
         Splits::draw(project, labels, &request)?;
-        watch.note(&format!("no split yet: drew shuffle 1 with {train_fraction} of the frames to train on"));
+        watch.note(&format!(
+            "no split yet: drew shuffle 1 with {train_fraction} of the frames to train on{}",
+            if by_video { ", whole videos kept together" } else { "" }
+        ));
     }
     Splits::load(project, shuffle, labels, watch)
 }
 
-/// Loads the weights to begin with, and says in words which they are; for a run in `folder` that goes on, which they
-/// were.
-fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &dyn Watch) -> Result<String> {
-    if options.resume {
-        let began = Card::read(&snapshot_folder(folder, "last")).map(|c| c.training.start);
-        return Ok(began.ok().filter(|s| !s.is_empty()).unwrap_or_else(|| "resumed".into()));
+/// The checkpoint that a run goes on from; `None` when it begins anew.
+fn checkpoint(project: &Project, options: &Options) -> Result<Option<State>> {
+    let split = Splits::read(project)?.shuffles.into_iter().find(|s| s.shuffle == options.shuffle);
+    match split.filter(|_| options.resume) {
+        Some(split) => {
+            let folder = project.models_folder(split.train_fraction, options.shuffle);
+            State::describe(options.part.as_ref().map_or(folder.as_path(), |p| p.folder.as_path()))
+        }
+        None => Ok(None),
     }
-    Ok(match &options.start {
-        Start::Random => "random weights".into(),
-        Start::Pretrained => {
-            weights::load_backbone(net, &weights::locate(name, None, watch)?)?;
-            "ImageNet weights".into()
-        }
-        Start::File(file) => {
-            weights::load_backbone(net, &weights::locate(name, Some(file), watch)?)?;
-            format!("weights of {}", file.display())
-        }
+}
+
+/// A run that goes on does so with the network, seed and number format it began with, where no others are asked for.
+fn resumed(saved: &State, options: &Options) -> Result<Options> {
+    Ok(Options {
+        net: options.net.clone().or_else(|| Some(saved.net.net.clone())),
+        seed: options.seed.or(Some(saved.seed)),
+        precision: match options.precision {
+            Some(precision) => Some(precision),
+            None => Some(saved.precision.parse()?),
+        },
+        ..options.clone()
     })
 }
 
-fn dataset(project: &Project, labels: &Labels, keys: &[FrameKey], watch: &dyn Watch) -> Result<Dataset> {
+/// The weights that a run began with.
+struct Begun {
+    /// In words.
+    start: String,
+    /// As [`Settings`] has it.
+    init: String,
+    init_hash: String,
+}
+
+/// Loads the weights to begin with, and says which they are; for a run in `folder` that goes on, which they were.
+fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &dyn Watch) -> Result<Begun> {
+    if options.resume {
+        let began = Card::read(&snapshot_folder(folder, "last")).map(|c| c.training).unwrap_or_default();
+        let start = Some(began.start).filter(|s| !s.is_empty()).unwrap_or_else(|| "resumed".into());
+        let settings = began.settings.unwrap_or_default();
+        return Ok(Begun { start, init: settings.init, init_hash: settings.init_hash });
+    }
+    let (explicit, start, init) = match &options.start {
+        Start::Random => {
+            return Ok(Begun {
+                start: "random weights".into(),
+                init: "random".into(),
+                init_hash: String::new(),
+            });
+        }
+        Start::Pretrained => (None, "ImageNet weights".to_owned(), "imagenet".to_owned()),
+        Start::File(file) => {
+            let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            (Some(file), format!("weights of {}", file.display()), whole.to_string_lossy().into_owned())
+        }
+    };
+    let path = weights::locate(name, explicit.map(PathBuf::as_path), watch)?;
+    weights::load_backbone(net, &path)?;
+    Ok(Begun { start, init, init_hash: file_hash(&path)? })
+}
+
+pub(super) fn dataset(
+    project: &Project,
+    labels: &Labels,
+    keys: &[FrameKey],
+    watch: &dyn Watch,
+) -> Result<Dataset> {
     let examples = keys
         .iter()
         .filter_map(|k| {
@@ -386,6 +424,44 @@ fn dataset(project: &Project, labels: &Labels, keys: &[FrameKey], watch: &dyn Wa
         })
         .collect();
     Dataset::load(examples, watch)
+}
+
+/// Tells of body parts that the network cannot learn, as nobody labelled them.
+fn tell_of_labels(train: &Dataset, skeleton: &Skeleton, watch: &dyn Watch) {
+    let missing: Vec<String> = skeleton
+        .names()
+        .enumerate()
+        .filter(|(i, _)| !train.examples().iter().any(|e| e.points.get(*i).is_some_and(Option::is_some)))
+        .map(|(_, name)| point_title(name))
+        .collect();
+    if !missing.is_empty() {
+        watch.warn(&format!(
+            "no frame to train on has a label of {}: the network will learn that it is never there",
+            missing.join(", ")
+        ));
+    }
+}
+
+/// Tells of pictures that are the same to the byte and labelled differently: at most one of them can be right.
+fn tell_of_twins(sets: &[Option<&Dataset>], hashes: &BTreeMap<String, String>, watch: &dyn Watch) {
+    /// Two clicks of the same person are nearer to each other, in pixels.
+    const APART: f64 = 5.0;
+    let mut seen: BTreeMap<&str, &Example> = BTreeMap::new();
+    for example in sets.iter().flatten().flat_map(|s| s.examples()) {
+        let Some(hash) = hashes.get(&example.key.to_string()) else { continue };
+        let Some(other) = seen.insert(hash, example) else { continue };
+        let apart = example.points.iter().zip(&other.points).any(|(a, b)| match (a, b) {
+            (Some(a), Some(b)) => a.distance(*b) > APART,
+            (None, None) => false,
+            _ => true,
+        });
+        if apart {
+            watch.warn(&format!(
+                "{} and {} are the same picture, labelled differently: keep one of them",
+                other.key, example.key
+            ));
+        }
+    }
 }
 
 /// The recipe's crop, or larger where the animal would not fit: a quarter more than its extent, at most 512 px.
@@ -401,56 +477,4 @@ fn point_pairs(skeleton: &Skeleton, pairs: &[[usize; 2]]) -> Vec<[usize; 2]> {
     (0..skeleton.individuals.len())
         .flat_map(|i| pairs.iter().map(move |&[a, b]| [i * parts + a, i * parts + b]))
         .collect()
-}
-
-/// SHA-256 over the split's frames and their labels: two runs with the same hash saw the same data.
-fn hash_of(labels: &Labels, split: &Split) -> String {
-    let mut sha = Sha256::new();
-    for (part, keys) in [("train", &split.train), ("test", &split.test)] {
-        sha.update(part);
-        for key in keys {
-            sha.update(key.to_string());
-            for p in labels.frames.get(key).map(|f| f.points.as_slice()).unwrap_or_default() {
-                let (x, y) = p.map_or((f64::NAN, f64::NAN), |p| (p.x, p.y));
-                sha.update(x.to_le_bytes());
-                sha.update(y.to_le_bytes());
-            }
-        }
-    }
-    sha.finalize().iter().fold(String::new(), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
-}
-
-fn errors_csv(skeleton: &Skeleton, test: &[Judged], train: &[Judged]) -> Result<Vec<u8>> {
-    let failed = |e: csv::Error| Error::new(Kind::Format, format!("cannot write the errors: {e}"));
-    let mut out = csv::Writer::from_writer(Vec::new());
-    out.write_record([
-        "set",
-        "image",
-        "individual",
-        "bodypart",
-        "label_x",
-        "label_y",
-        "x",
-        "y",
-        "likelihood",
-        "error_px",
-    ])
-    .map_err(failed)?;
-    for (set, judged) in [("test", test), ("train", train)] {
-        for j in judged {
-            for (i, error, likelihood) in j.errors() {
-                let (Some(name), Some(label)) = (skeleton.point(i), j.label[i]) else { continue };
-                let at = j.prediction[i].0;
-                let numbers = [label.x, label.y, at.x, at.y, likelihood, error].map(|v| format!("{v:.4}"));
-                let mut record =
-                    vec![set.to_owned(), j.key.to_string(), name.individual.into(), name.bodypart.into()];
-                record.extend(numbers);
-                out.write_record(&record).map_err(failed)?;
-            }
-        }
-    }
-    out.into_inner().map_err(|e| Error::new(Kind::Format, format!("cannot write the errors: {e}")))
 }

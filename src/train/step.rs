@@ -89,6 +89,20 @@ impl<'a> Learner<'a> {
         Ok(Some(loss))
     }
 
+    /// Whether the loss of one crop alone is a number.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn is_finite(&self, crop: &Crop) -> Result<bool> {
+        no_grad(|| {
+            let crops = std::slice::from_ref(crop);
+            let mode = Mode { train: false, ..self.mode };
+            let maps = self.net.forward(&self.net.normalise(&loss::pixels(crops)?)?, mode)?;
+            let loss = loss::compare(&maps, crops, self.recipe.sigma, self.recipe.offset_weight)?;
+            Ok(loss.total.f_double_value(&[])?.is_finite())
+        })
+    }
+
     /// Keeps the loss of an fp16 run as large as its gradients bear; `step` counts the steps from the run's begin, the
     /// last one included.
     pub fn rescale(&mut self, finite: bool, step: u64) {

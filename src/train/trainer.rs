@@ -1,3 +1,4 @@
+use super::calibration::{calibrate, within_px};
 use super::checkpoint::{Row, State};
 use super::crop::Crop;
 use super::dataset::Dataset;
@@ -16,6 +17,9 @@ use tch::Tensor;
 
 /// So many steps in a row may have no finite gradient before training gives up.
 const BAD_STEPS: u32 = 5;
+
+/// A checkpoint is written at every measurement, and when none was due for so long.
+const CHECKPOINT: Duration = Duration::from_secs(120);
 
 /// So many training frames are measured beside the test frames: enough to see a gap between the two.
 const TRAIN_SAMPLE: usize = 12;
@@ -93,7 +97,7 @@ impl<'a> Trainer<'a> {
     /// When the checkpoint is of another network, recipe or set of labels.
     pub fn new(
         net: &'a Net,
-        card: Card,
+        mut card: Card,
         naming: &'a dyn Fn(&str) -> String,
         recipe: &'a Recipe,
         plan: &'a Plan,
@@ -140,6 +144,9 @@ impl<'a> Trainer<'a> {
             }
             resumed = Some(tensors);
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
+            // As last measured, should it be stopped before the next measurement.
+            card.calibration =
+                Card::read(&snapshot_folder(&plan.folder, "last")).ok().and_then(|c| c.calibration);
         }
         let mut learner = Learner::new(net, recipe, state.pretrained, plan.precision)?;
         match resumed {
@@ -241,6 +248,11 @@ impl<'a> Trainer<'a> {
         let mut epoch = Epoch::default();
         let mut bad = 0;
         let mut told = Told::new(self.state.step);
+        let mut saved = Instant::now();
+        // One that was killed after its end does not go on beyond it.
+        if let Some(ended) = self.stale() {
+            return Ok(ended);
+        }
         // A run that was stopped while it measured takes that up first.
         if self.state.step > 0
             && self.due()
@@ -263,6 +275,9 @@ impl<'a> Trainer<'a> {
             // An overflow in fp16 asks for a smaller scale and is no fault of the data.
             bad = if finite || scaled { 0 } else { bad + 1 };
             self.learner.rescale(finite, self.state.step);
+            if !finite && !scaled {
+                self.name_culprit(&crops, train)?;
+            }
             if bad > 0 {
                 watch.warn(&format!(
                     "step {}: the gradient is no finite number; the step was skipped",
@@ -270,18 +285,54 @@ impl<'a> Trainer<'a> {
                 ));
             }
             if bad >= BAD_STEPS {
-                return Err(Error::new(Kind::Compute, format!("training diverged at step {}", self.state.step))
-                    .mend("lower the learning rates in the recipe, or use --precision fp32; the last snapshots are kept"));
+                return Err(self.diverged("the gradient is no finite number any more"));
             }
             if self.due() {
                 if let Some(ended) = self.measure(&mut epoch, train, test, watch)? {
                     return Ok(ended);
                 }
+                saved = Instant::now();
             } else if self.state.step.is_multiple_of(self.per_epoch) {
                 self.log(&mut epoch, [None, None], watch)?;
             }
+            if let Some([lowest, last]) = rising(&self.state.log) {
+                return Err(self.diverged(&format!("the loss rose from {lowest:.2} to {last:.2}")));
+            }
+            if saved.elapsed() > CHECKPOINT {
+                self.save_snapshot("last")?;
+                self.save_checkpoint()?;
+                saved = Instant::now();
+            }
         }
         Ok("the whole schedule was run".to_owned())
+    }
+
+    fn diverged(&self, how: &str) -> Error {
+        let kept = if self.state.best_px.is_some() { "; the best state before it is kept" } else { "" };
+        Error::new(Kind::Compute, format!("training diverged at step {}: {how}{kept}", self.state.step))
+            .at(self.plan.folder.display())
+            .mend("lower the learning rates in the recipe, or use --precision fp32")
+    }
+
+    /// When single frames of the batch give no finite loss while others do, the frames are at fault, not the weights.
+    fn name_culprit(&self, crops: &[Crop], train: &Dataset) -> Result<()> {
+        let sound = crops.iter().map(|c| self.learner.is_finite(c)).collect::<Result<Vec<_>>>()?;
+        if sound.iter().all(|s| *s) || !sound.iter().any(|s| *s) {
+            return Ok(());
+        }
+        let loader = self.loader(train, &[]);
+        let names: Vec<String> = (0..crops.len())
+            .filter(|slot| !sound[*slot])
+            .filter_map(|slot| train.examples().get(loader.example(self.state.step - 1, slot)))
+            .map(|e| e.key.to_string())
+            .collect();
+        Err(Error::new(Kind::Labels, "the network's loss on this frame is not a number, on others it is")
+            .at(names.join(", "))
+            .mend("look at the picture and its labels; relabel it or take it out"))
+    }
+
+    fn loader<'b>(&'b self, train: &'b Dataset, pairs: &'b [[usize; 2]]) -> Loader<'b> {
+        Loader { data: train, recipe: self.recipe, side: self.state.side, pairs, seed: self.state.seed }
     }
 
     /// Whether the test error is to be measured now: at the end, and at about so many moments on the way as the
@@ -319,8 +370,14 @@ impl<'a> Trainer<'a> {
         }
         self.save_snapshot("last")?;
         self.save_checkpoint()?;
-        let stop = self.recipe.patience > 0 && self.state.stale >= self.recipe.patience && done < 1.0;
-        Ok(stop.then(|| format!("stopped early: {} evaluations without improvement", self.state.stale)))
+        Ok(self.stale())
+    }
+
+    /// Why the run ends before its schedule does, if it does.
+    fn stale(&self) -> Option<String> {
+        let stop =
+            self.recipe.patience > 0 && self.state.stale >= self.recipe.patience && self.progress() < 1.0;
+        stop.then(|| format!("stopped early: {} evaluations without improvement", self.state.stale))
     }
 
     /// How much of the schedule is done, 0 to 1: by steps, or by the clock where that is further.
@@ -372,6 +429,9 @@ impl<'a> Trainer<'a> {
         let judged = test.map_or_else(|| Ok(Vec::new()), |test| judge(&predictor, test, &watch))?;
         let sample = judge_some(&predictor, train, &spread(train.len(), TRAIN_SAMPLE), &watch)?;
         let [error, train_px] = [&judged, &sample].map(|j| Summary::mean(j));
+        // Snapshots carry the map that makes chances of likelihoods, where there is enough to fit it on.
+        let frame = test.map_or((0, 0), super::session::frame_size);
+        self.card.calibration = calibrate(&judged, within_px(frame)).ok();
         self.judged = [judged, sample];
         self.last_px = error;
         if let Some(px) = error {
@@ -550,6 +610,18 @@ fn fits(saved: &State, now: &State) -> Result<()> {
         return differs("recipe");
     }
     Ok(())
+}
+
+/// The lowest and the last loss of a run that goes wrong: for some epochs, and some time, the loss has been more than
+/// twice what it was before, or than it was at first.
+fn rising(log: &[Row]) -> Option<[f64; 2]> {
+    const TIMES: f64 = 2.0;
+    const STEPS: u64 = 30;
+    let last = log.last()?;
+    let lowest = log.iter().map(|r| r.loss).fold(f64::INFINITY, f64::min);
+    let high = log.iter().rev().take_while(|r| !(r.loss <= TIMES * lowest)).count();
+    let before = log.len().checked_sub(high + 1)?;
+    (high >= 3 && last.step - log[before].step >= STEPS).then_some([lowest, last.loss])
 }
 
 /// Sums over an epoch, kept on the device until its end.

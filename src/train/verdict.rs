@@ -124,7 +124,7 @@ fn worst(report: &Report, mean: f64) -> Vec<String> {
 
 /// What two people differ by on frames of this size, in pixels.
 #[allow(clippy::cast_precision_loss)] // pixels
-fn human((width, height): (usize, usize)) -> f64 {
+pub(super) fn human((width, height): (usize, usize)) -> f64 {
     let diagonal = (width as f64).hypot(height as f64);
     if diagonal > 0.0 { HUMAN_PX * diagonal / HUMAN_DIAGONAL } else { HUMAN_PX }
 }

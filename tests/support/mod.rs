@@ -1,5 +1,8 @@
 //! The built program, run as a user runs it; shared by the tests of the command line.
 
+#[allow(dead_code)] // not every test needs one
+pub mod project;
+
 use assert_cmd::Command;
 use serde_json::Value;
 

@@ -16,8 +16,10 @@
 //! ```
 
 mod curves;
+mod measured;
 
 pub use curves::{PartError, Progress, learning_curve, part_errors};
+pub use measured::{Curve, Group, Measured, error_by_labels, error_histogram, pck, reliability};
 
 use super::overlay::Style;
 use crate::error::{Error, Kind, Result};

@@ -86,6 +86,30 @@ fn nothing_and_oddities_are_safe() {
 }
 
 #[test]
+fn measurements_are_drawn() {
+    let style = PlotStyle::default();
+    let curve: Vec<_> = (0..100).map(|i| (f64::from(i) / 10.0, 1.0 - (-f64::from(i) / 20.0).exp())).collect();
+    let part = Curve { name: "snout".into(), points: curve.clone(), colour: [200, 40, 40] };
+    let marks = [(2.7, "two people".to_owned()), (99.0, "beyond".to_owned())];
+    let p = pck(&curve, &[part], &marks, &style).unwrap();
+    assert!(ink(&p, [200, 40, 40]) > 100 && ink(&p, [60, 60, 66]) > 1000);
+    let group = |l: f64, share| Group { likelihood: l, share, interval: [share - 0.1, share + 0.1] };
+    let series = [("raw", 0.2), ("calibrated", 0.0)]
+        .map(|(n, off)| (n.to_owned(), vec![group(0.3, 0.3 + off), group(0.8, 0.8 + off)]));
+    assert!(ink(&reliability(&series, "within 5 px", &style).unwrap(), [31, 119, 180]) > 300);
+    let p = error_histogram(&[0.0, 1.0, 1.1, 99.0, f64::NAN, f64::INFINITY], 13.0, &style).unwrap();
+    assert!(ink(&p, [31, 119, 180]) > 3000 && ink(&p, [214, 39, 40]) > 1000);
+    let measured = [(20.0, 5.0, Some([4.0, 6.0])), (40.0, 3.0, None)];
+    let p = error_by_labels(&measured, &curve, Some((90.0, 2.0, Some([1.5, 2.5]))), &style).unwrap();
+    assert!(ink(&p, [31, 119, 180]) > 200 && ink(&p, [255, 127, 14]) > 100);
+    // Nothing and oddities.
+    pck(&[], &[], &[], &style).unwrap();
+    reliability(&[], "", &style).unwrap();
+    error_histogram(&[], f64::NAN, &style).unwrap();
+    error_by_labels(&[], &[], None, &style).unwrap();
+}
+
+#[test]
 fn thinning_keeps_extremes_and_gaps() {
     let n = 100_000;
     let runs = thin(n, 1000, |f| match f {

@@ -162,7 +162,7 @@ impl Form {
             },
             max_minutes: self.max_minutes(),
             steps: (self.limit == Limit::Steps).then_some(self.steps),
-            seed: self.seed,
+            seed: Some(self.seed),
             ..Options::default()
         }
     }

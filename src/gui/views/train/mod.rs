@@ -216,7 +216,7 @@ impl TrainView {
                     device: desk.prefs.device.clone(),
                     precision: model.precision,
                     start: if model.pretrained { Start::Pretrained } else { Start::Random },
-                    seed: model.seed,
+                    seed: Some(model.seed),
                     resume: true,
                     max_minutes: self.form.max_minutes(),
                     ..Options::default()
