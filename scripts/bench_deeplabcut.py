@@ -30,7 +30,8 @@ def arguments():
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [default: cpu]")
     parser.add_argument("--threads", type=int, help="threads of torch on the CPU [default: torch's own choice]")
     parser.add_argument("--precision", choices=["fp32", "autocast"], default="fp32",
-                        help="autocast: with DeepLabCut's option of that name, which is off unless set [default: fp32]")
+                        help="autocast: with DeepLabCut's option of that name, which is off unless set; its training has no "
+                             "such option, and gets torch's own around each step [default: fp32]")
     parser.add_argument("--net", default="resnet_50", help="DeepLabCut's name of the network [default: resnet_50]")
     parser.add_argument("--bodyparts", type=int, default=4)
     parser.add_argument("--ceiling-steps", type=int, default=3,
@@ -176,7 +177,7 @@ def ceiling(torch, args, model, x):
     return len(x) / statistics.median(taken[1:])
 
 
-def train(deeplabcut, args, config):
+def train(torch, deeplabcut, args, config):
     """Images per second of DeepLabCut's own training loop: reading, augmentation, forward, backward, optimizer."""
     from deeplabcut.pose_estimation_pytorch.runners.train import PoseTrainingRunner
 
@@ -184,7 +185,8 @@ def train(deeplabcut, args, config):
     step = PoseTrainingRunner.step
 
     def timed(self, batch, mode="train"):
-        loss = step(self, batch, mode)  # it gives the losses as numbers on the CPU, so that a GPU is done here
+        with torch.autocast(args.device.split(":")[0], dtype=torch.bfloat16, enabled=args.precision == "autocast"):
+            loss = step(self, batch, mode)  # it gives the losses as numbers on the CPU, so that a GPU is done here
         if mode == "train":
             ends.append(time.perf_counter())
             losses.append(float(loss["total_loss"]))
@@ -204,7 +206,7 @@ def train(deeplabcut, args, config):
     taken = [b - a for a, b in zip(ends, ends[1:])]
     return {
         "images_per_second": args.train_batch / statistics.median(taken), "seconds_per_step": taken,
-        "steps": len(taken), "batch": args.train_batch, "crop": TRAINED_AT, "precision": "fp32", "losses": losses,
+        "steps": len(taken), "batch": args.train_batch, "crop": TRAINED_AT, "precision": args.precision, "losses": losses,
     }
 
 
@@ -252,7 +254,7 @@ def measure(args, folder):
     for batch in [] if args.no_analysis else args.batches:
         result["runs"][str(batch)] = analyze(torch, args, config, batch, folder)
     if args.train:
-        result["train"] = train(deeplabcut, args, config)
+        result["train"] = train(torch, deeplabcut, args, config)
     return result
 
 

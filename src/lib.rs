@@ -40,7 +40,7 @@ pub mod project;
 mod sealed;
 pub mod show;
 pub mod synth;
-#[cfg(all(feature = "torch", feature = "vision"))]
+#[cfg(feature = "torch")]
 pub mod train;
 #[cfg(feature = "video")]
 pub mod video;

@@ -3,8 +3,11 @@ use super::recipe::Augmentation;
 use crate::error::{Error, Kind, Result};
 use crate::picture::Picture;
 use crate::pose::Keypoint;
+#[cfg(feature = "vision")]
 use opencv::core::{Mat, Size, Vec3b};
+#[cfg(feature = "vision")]
 use opencv::imgproc;
+#[cfg(feature = "vision")]
 use opencv::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -47,6 +50,7 @@ impl Affine {
         Keypoint::new(self.a * p.x + self.b * p.y + self.tx, self.c * p.x + self.d * p.y + self.ty)
     }
 
+    #[cfg(feature = "vision")]
     /// For OpenCV, which counts from pixel centres where we count from pixel corners.
     fn between_centres(&self) -> [[f64; 3]; 2] {
         let half = |p: f64, q: f64, t: f64| 0.5 * (p + q) + t - 0.5;
@@ -59,7 +63,7 @@ impl Affine {
 /// `pairs` are the points that swap when the crop is mirrored; without pairs nothing is mirrored.
 ///
 /// # Errors
-/// When OpenCV fails, which it does only for lack of memory.
+/// When OpenCV fails, which it does only for lack of memory, or is not in this build.
 pub fn crop(
     picture: &Picture,
     points: &[Option<Keypoint>],
@@ -86,7 +90,7 @@ pub fn crop(
     for p in &mut moved {
         *p = p.filter(|p| p.inside(limit, limit));
     }
-    let mut warped = warp(picture, &map, side, how, random).map_err(opencv_error)?;
+    let mut warped = warp(picture, &map, side, how, random)?;
     vary_light(warped.rgb_mut(), how, random);
     Ok(Crop { picture: warped, points: moved })
 }
@@ -111,7 +115,26 @@ fn centre(
     }
 }
 
+#[cfg(feature = "vision")]
 fn warp(
+    picture: &Picture,
+    map: &Affine,
+    side: usize,
+    how: &Augmentation,
+    random: &mut ChaCha8Rng,
+) -> Result<Picture> {
+    warp_with_opencv(picture, map, side, how, random).map_err(opencv_error)
+}
+
+/// Without OpenCV.
+#[cfg(not(feature = "vision"))]
+fn warp(_: &Picture, _: &Affine, _: usize, _: &Augmentation, _: &mut ChaCha8Rng) -> Result<Picture> {
+    Err(Error::new(Kind::Usage, "this build of limn cuts no training crops")
+        .mend("use a limn that was built with the feature `vision`"))
+}
+
+#[cfg(feature = "vision")]
+fn warp_with_opencv(
     picture: &Picture,
     map: &Affine,
     side: usize,
@@ -170,15 +193,17 @@ fn between(random: &mut ChaCha8Rng, [low, high]: [f64; 2]) -> f64 {
     if high > low { random.random_range(low..high) } else { low }
 }
 
+#[cfg(feature = "vision")]
 fn as_i32(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
 
+#[cfg(feature = "vision")]
 fn opencv_error(e: opencv::Error) -> Error {
     Error::new(Kind::Compute, format!("OpenCV could not cut a training crop: {}", e.message)).because(e)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "vision"))]
 mod tests {
     use super::*;
     use crate::train::recipe::Recipe;

@@ -75,6 +75,13 @@ impl Dataset {
         Ok(Self { examples: inside(examples, &sizes, watch)?, cache })
     }
 
+    /// Pictures that are in memory already.
+    #[must_use]
+    pub fn of(examples: Vec<(Example, Picture)>) -> Self {
+        let (examples, cache) = examples.into_iter().map(|(e, p)| (e, Some(Arc::new(p)))).unzip();
+        Self { examples, cache }
+    }
+
     /// How many pictures.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,7 +5,9 @@ use super::recipe::Recipe;
 use crate::error::Result;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
 
 /// So many batches wait ready while the device computes; more would only cost memory.
 const AHEAD: usize = 3;
@@ -35,12 +37,29 @@ impl Loader<'_> {
         first: u64,
         consume: impl FnOnce(&Receiver<Result<Vec<Crop>>>) -> Result<T>,
     ) -> Result<T> {
+        self.run_timed(first, &AtomicU64::new(0), consume)
+    }
+
+    /// As [`Loader::run`]; the nanoseconds spent on cutting are added to `busy` batch by batch.
+    ///
+    /// # Errors
+    /// As [`Loader::run`].
+    pub fn run_timed<T>(
+        &self,
+        first: u64,
+        busy: &AtomicU64,
+        consume: impl FnOnce(&Receiver<Result<Vec<Crop>>>) -> Result<T>,
+    ) -> Result<T> {
         std::thread::scope(|scope| {
             let (send, receive) = sync_channel(AHEAD);
             scope.spawn(move || {
                 for step in first.. {
+                    let clock = Instant::now();
+                    let batch = self.batch(step);
+                    let took = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    busy.fetch_add(took, Ordering::Relaxed);
                     // The receiver is gone once training ends.
-                    if send.send(self.batch(step)).is_err() {
+                    if send.send(batch).is_err() {
                         break;
                     }
                 }

@@ -3,6 +3,7 @@
 //! [`session`] ties it to a project. A run writes into one folder: `snapshot-best/` and `snapshot-last/` (model
 //! bundles), `checkpoint.yaml` with its tensors (to continue exactly) and `learning_stats.csv` (a row for
 //! every epoch, and for measurements within long ones).
+//! Without the feature `vision` no crops are cut: steps can be measured ([`measure`]), nothing can be trained.
 //! Random numbers depend only on seed, step and place in the batch, so that a seed gives the same run on one machine.
 //!
 //! ```
@@ -12,6 +13,7 @@
 //! ```
 
 mod augment;
+mod bench;
 mod calibration;
 mod checkpoint;
 mod crop;
@@ -35,6 +37,7 @@ mod trainer;
 mod verdict;
 
 pub use augment::{crop, random_for};
+pub use bench::{Measured, Spread, Task, measure};
 pub use calibration::{Bin, Calibrated, Reliability, calibrate, cross_fitted, platt, within_px};
 pub use checkpoint::{Row, State};
 pub use crop::Crop;

@@ -1,3 +1,5 @@
+mod train;
+
 use super::{Report, Terminal};
 use crate::error::{Error, Kind, Result};
 use crate::infer::{self, Engine, Length, Measured};
@@ -12,6 +14,8 @@ Examples:
   limn bench infer video.mp4 --model openfield-Ada-2026-01-31
   limn bench infer video.mp4 --net resnet_50 --init random
   limn bench infer --net resnet_50 --init random --width 1280 --height 1024 --device cuda:0
+  limn bench train --net resnet_50 --crop 448 --batch 8
+  limn bench train openfield-Ada-2026-01-31 --net efficientnet_lite0 --crop 256
   limn bench decode video.mp4")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -22,6 +26,8 @@ pub(super) struct Args {
 enum What {
     /// Frames per second of an analysis: end to end, each stage, and the network's forward pass alone
     Infer(Infer),
+    /// Images per second of training: the loader and steps together, and steps alone
+    Train(train::Args),
     /// Frames per second of decoding a video, without and with conversion to RGB
     #[cfg(feature = "video")]
     Decode(Decode),
@@ -111,6 +117,7 @@ struct Decode {
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     match &args.what {
         What::Infer(args) => infer(args, terminal),
+        What::Train(args) => train::run(args, terminal),
         #[cfg(feature = "video")]
         What::Decode(args) => decode(args, terminal),
     }
@@ -118,11 +125,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
 
 fn infer(args: &Infer, terminal: &Terminal) -> Result<Report> {
     let seconds = args.seconds.unwrap_or(if args.frames.is_some() { 600.0 } else { 20.0 });
-    if !(0.1..=3600.0).contains(&seconds) {
-        return Err(
-            Error::new(Kind::Usage, "that is no time to measure in").mend("give --seconds 0.1 to 3600")
-        );
-    }
+    check_seconds(seconds)?;
     let length = Length { seconds, frames: args.frames.unwrap_or(usize::MAX) };
     let engine = match (&args.net, &args.model) {
         (Some(net), _) => {
@@ -153,6 +156,15 @@ fn infer(args: &Infer, terminal: &Terminal) -> Result<Report> {
         }
     };
     Ok(Report::new(table(&measured), json!(measured)))
+}
+
+fn check_seconds(seconds: f64) -> Result<()> {
+    if !(0.1..=3600.0).contains(&seconds) {
+        return Err(
+            Error::new(Kind::Usage, "that is no time to measure in").mend("give --seconds 0.1 to 3600")
+        );
+    }
+    Ok(())
 }
 
 /// The model folder that a project or bundle path means.
