@@ -21,7 +21,7 @@ fn two_networks_are_one_model() {
         json(&[&fixed[..], &[recipe.to_str().unwrap()], more].concat())
     };
     let (code, refused) = train(&["--ensemble", "1"]);
-    assert!(code == 1 && refused.to_string().contains("2 to 16"), "{refused}");
+    assert!(code != 0 && refused.to_string().contains("2 to 16"), "{refused}");
     let (code, done) = train(&["--ensemble", "2", "--seed", "7"]);
     assert_eq!(code, 0, "{done}");
     let model = std::path::PathBuf::from(done["model"].as_str().unwrap());
@@ -49,7 +49,7 @@ fn two_networks_are_one_model() {
     writer.finish().unwrap();
     let (v, m) = (video.to_str().unwrap(), model.to_str().unwrap());
     let (code, refused) = json(&["analyze", m, v, "--device", "cpu", "--top-k", "3"]);
-    assert!(code == 1 && refused.to_string().contains("leave --top-k out"), "{refused}");
+    assert!(code != 0 && refused.to_string().contains("leave --top-k out"), "{refused}");
     let (code, done) = json(&["analyze", m, v, "--device", "cpu"]);
     assert_eq!(code, 0, "{done}");
     let csv = std::fs::read_to_string(done["videos"][0]["deviations"].as_str().unwrap()).unwrap();
@@ -66,8 +66,8 @@ fn two_networks_are_one_model() {
     assert!(code == 0 && single["videos"][0]["deviations"].is_null(), "{single}");
     // A training cannot be repeated from an ensemble, but from a member.
     let (code, refused) = json(&["train", p, "--like", m]);
-    assert!(code == 1 && refused.to_string().contains("an ensemble"), "{refused}");
+    assert!(code != 0 && refused.to_string().contains("an ensemble"), "{refused}");
     std::fs::remove_file(model.join("weights-2.safetensors")).unwrap();
     let (code, refused) = json(&["analyze", m, v, "--device", "cpu", "--force"]);
-    assert!(code == 1 && refused.to_string().contains("weights-2.safetensors"), "{refused}");
+    assert!(code != 0 && refused.to_string().contains("weights-2.safetensors"), "{refused}");
 }

@@ -42,8 +42,8 @@ mod registry;
 
 pub use backbone::{Backbone, Features};
 pub use bundle::{Bundle, Card, SCHEMA, Settings, SkeletonCard, Training, weights_file};
-pub use calibration::{Calibration, logit, sigmoid};
 pub use busy::Busy;
+pub use calibration::{Calibration, logit, sigmoid};
 pub use decode::{LOCREF_STD, Peaks, PeaksAhead, decode, decode_ahead};
 pub use ensemble::{RADIUS_90, Spread, spread_around};
 pub use frames::Frames;
