@@ -17,6 +17,18 @@ pub struct Loss {
     pub offset: Tensor,
 }
 
+impl Loss {
+    /// The losses of two parts together; carries no gradient.
+    pub(super) fn plus(&self, other: &Self) -> Result<Self> {
+        let add = |a: &Tensor, b: &Tensor| a.f_detach()?.f_add(&b.f_detach()?);
+        Ok(Self {
+            total: add(&self.total, &other.total)?,
+            heatmap: add(&self.heatmap, &other.heatmap)?,
+            offset: add(&self.offset, &other.offset)?,
+        })
+    }
+}
+
 /// Pixels of a batch, `[N, side, side, 3]` as bytes; they cross to the device as such and are normalised there.
 ///
 /// # Errors
@@ -30,6 +42,56 @@ pub fn pixels(crops: &[Crop]) -> Result<Tensor> {
     Ok(Tensor::f_stack(&parts, 0)?)
 }
 
+/// What the network should say of crops.
+struct Targets {
+    /// `[N, K, h, w]`: the Gaussians.
+    heat: Tensor,
+    /// `[N, K, h, w]`: 1 within two sigma of the label.
+    near: Tensor,
+    /// `[N, K, 2, h, w]`: the way from the cell's centre to the label, in [`OFFSET_UNIT`]s.
+    way: Tensor,
+}
+
+impl Targets {
+    /// For maps of this size and stride, on their device.
+    fn of(crops: &[Crop], maps: &Heatmaps, sigma: f64) -> Result<Self> {
+        let device = maps.logits.device();
+        let (_, k, h, w) = maps.logits.size4()?;
+        let n = crops.len() as i64;
+        let mut coordinates = Vec::with_capacity((n * k * 2).unsigned_abs() as usize);
+        for point in crops.iter().flat_map(|c| &c.points) {
+            #[allow(clippy::cast_possible_truncation)]
+            let (x, y) = point.map_or((f32::NAN, f32::NAN), |p| (p.x as f32, p.y as f32));
+            coordinates.extend([x, y]);
+        }
+        let at = Tensor::f_from_slice(&coordinates)?.f_to_device(device)?.f_view([n, k, 2, 1, 1])?;
+        let centres = |count: i64| -> Result<Tensor> {
+            #[allow(clippy::cast_precision_loss)]
+            let stride = maps.stride as f64;
+            Ok(Tensor::f_arange(count, (Kind::Float, device))?.f_add_scalar(0.5)?.f_mul_scalar(stride)?)
+        };
+        let whole = [n, k, h, w];
+        let dx = at.f_select(2, 0)?.f_sub(&centres(w)?.f_view([1, 1, 1, w])?)?.f_expand(whole, false)?;
+        let dy = at.f_select(2, 1)?.f_sub(&centres(h)?.f_view([1, 1, h, 1])?)?.f_expand(whole, false)?;
+        let far = dx.f_square()?.f_add(&dy.f_square()?)?;
+        Ok(Self {
+            heat: far.f_mul_scalar(-0.5 / (sigma * sigma))?.f_exp()?.f_nan_to_num(0.0, None, None)?,
+            // NaN compares false: no label, no offset loss.
+            near: far.f_le(4.0 * sigma * sigma)?.f_to_kind(Kind::Float)?,
+            way: Tensor::f_stack(&[dx, dy], 2)?.f_div_scalar(OFFSET_UNIT)?.f_nan_to_num(0.0, None, None)?,
+        })
+    }
+
+    /// The mass of the Gaussians and how many numbers are compared near labels, each with 1 added: what losses are
+    /// divided by.
+    fn measure(&self) -> Result<[Tensor; 2]> {
+        Ok([
+            self.heat.f_sum(Kind::Float)?.f_add_scalar(1.0)?,
+            self.near.f_sum(Kind::Float)?.f_mul_scalar(2.0)?.f_add_scalar(1.0)?,
+        ])
+    }
+}
+
 /// Compares heatmaps and offsets with the labels.
 ///
 /// Targets are a Gaussian of `sigma` pixels around each label, and within two sigma the way from the cell's centre to
@@ -39,41 +101,43 @@ pub fn pixels(crops: &[Crop]) -> Result<Tensor> {
 /// # Errors
 /// When memory is short.
 pub fn compare(maps: &Heatmaps, crops: &[Crop], sigma: f64, offset_weight: f64) -> Result<Loss> {
-    let device = maps.logits.device();
-    let (n, k, h, w) = maps.logits.size4()?;
-    let mut coordinates = Vec::with_capacity((n * k * 2).unsigned_abs() as usize);
-    for point in crops.iter().flat_map(|c| &c.points) {
-        #[allow(clippy::cast_possible_truncation)]
-        let (x, y) = point.map_or((f32::NAN, f32::NAN), |p| (p.x as f32, p.y as f32));
-        coordinates.extend([x, y]);
-    }
-    let at = Tensor::f_from_slice(&coordinates)?.f_to_device(device)?.f_view([n, k, 2, 1, 1])?;
-    let centres = |count: i64| -> Result<Tensor> {
-        #[allow(clippy::cast_precision_loss)]
-        let stride = maps.stride as f64;
-        Ok(Tensor::f_arange(count, (Kind::Float, device))?.f_add_scalar(0.5)?.f_mul_scalar(stride)?)
-    };
-    let dx = at.f_select(2, 0)?.f_sub(&centres(w)?.f_view([1, 1, 1, w])?)?.f_expand([n, k, h, w], false)?;
-    let dy = at.f_select(2, 1)?.f_sub(&centres(h)?.f_view([1, 1, h, 1])?)?.f_expand([n, k, h, w], false)?;
-    let far = dx.f_square()?.f_add(&dy.f_square()?)?;
+    let targets = Targets::of(crops, maps, sigma)?;
+    let measure = targets.measure()?;
+    loss_of(maps, &targets, &measure, offset_weight)
+}
 
-    let heat = far.f_mul_scalar(-0.5 / (sigma * sigma))?.f_exp()?.f_nan_to_num(0.0, None, None)?;
-    let mass = heat.f_sum(Kind::Float)?.f_add_scalar(1.0)?;
+/// As [`compare`], of some crops out of a batch: the losses of all parts add up to that of the whole.
+///
+/// # Errors
+/// When memory is short.
+pub fn compare_part(
+    maps: &Heatmaps,
+    part: &[Crop],
+    batch: &[Crop],
+    sigma: f64,
+    offset_weight: f64,
+) -> Result<Loss> {
+    let measure = Targets::of(batch, maps, sigma)?.measure()?;
+    loss_of(maps, &Targets::of(part, maps, sigma)?, &measure, offset_weight)
+}
+
+fn loss_of(
+    maps: &Heatmaps,
+    targets: &Targets,
+    [mass, numbers]: &[Tensor; 2],
+    offset_weight: f64,
+) -> Result<Loss> {
+    let (n, k, h, w) = maps.logits.size4()?;
     let logits = maps.logits.f_to_kind(Kind::Float)?;
     let heatmap = logits
-        .f_binary_cross_entropy_with_logits::<Tensor>(&heat, None, None, Reduction::Sum)?
-        .f_div(&mass)?;
-
-    // NaN compares false: no label, no offset loss.
-    let near = far.f_le(4.0 * sigma * sigma)?.f_to_kind(Kind::Float)?;
-    let wanted = Tensor::f_stack(&[dx, dy], 2)?.f_div_scalar(OFFSET_UNIT)?.f_nan_to_num(0.0, None, None)?;
+        .f_binary_cross_entropy_with_logits::<Tensor>(&targets.heat, None, None, Reduction::Sum)?
+        .f_div(mass)?;
     let got = maps.offsets.f_to_kind(Kind::Float)?.f_view([n, k, 2, h, w])?;
-    let cells = near.f_sum(Kind::Float)?.f_mul_scalar(2.0)?.f_add_scalar(1.0)?;
     let offset = got
-        .f_smooth_l1_loss(&wanted, Reduction::None, 0.3)?
-        .f_mul(&near.f_unsqueeze(2)?)?
+        .f_smooth_l1_loss(&targets.way, Reduction::None, 0.3)?
+        .f_mul(&targets.near.f_unsqueeze(2)?)?
         .f_sum(Kind::Float)?
-        .f_div(&cells)?;
+        .f_div(numbers)?;
     let total = heatmap.f_add(&offset.f_mul_scalar(offset_weight)?)?;
     Ok(Loss { total, heatmap, offset })
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 /// Fewer points than this say nothing.
 const FEW: usize = 20;
-/// A single point counts no more than this, in squared standard deviations: slips of labels must not widen all others.
-const MOST: f64 = 9.0;
+/// Degrees of freedom of the t distribution that errors are taken to have: with its long tails, slips of labels do not
+/// widen all others.
+const FREEDOM: f64 = 4.0;
 /// Parts of the frames that take turns in being held out.
 const FOLDS: usize = 10;
 
@@ -39,8 +40,7 @@ fn pairs<'a>(judged: impl Iterator<Item = &'a Judged>) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The floor and factor under which the errors are likeliest (as if normal along both axes, far ones counted down), both
-/// scaled so that 90 % of the points are within the 90 % radius. `None` for fewer than 20 points.
+/// The floor and factor under which the errors are likeliest (as of a bivariate t distribution), both scaled so that 90 % of the points are within the 90 % radius. `None` for fewer than 20 points.
 #[must_use]
 pub fn fit(judged: &[Judged]) -> Option<Spread> {
     fitted(&pairs(judged.iter()))
@@ -58,7 +58,7 @@ fn fitted(pairs: &[(f64, f64)]) -> Option<Spread> {
                 .iter()
                 .map(|(s, e)| {
                     let sd = spread.sd(*s);
-                    2.0 * sd.ln() + 0.5 * (e / sd).powi(2).min(MOST)
+                    2.0 * sd.ln() + 0.5 * (FREEDOM + 2.0) * (1.0 + (e / sd).powi(2) / FREEDOM).ln()
                 })
                 .sum();
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {

@@ -2,7 +2,7 @@ use super::crop::Crop;
 use super::loss::{self, Loss};
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
-use crate::error::Result;
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::net::{Kind, Mode, Net, Precision, Role, Tensor};
 use std::collections::BTreeMap;
 use tch::no_grad;
@@ -22,6 +22,8 @@ pub struct Learner<'a> {
     optimizer: AdamW,
     average: BTreeMap<String, Tensor>,
     scale: f64,
+    /// Crops whose gradient is computed at once; fewer than a batch where memory is short.
+    at_once: usize,
 }
 
 impl<'a> Learner<'a> {
@@ -49,6 +51,7 @@ impl<'a> Learner<'a> {
             optimizer: AdamW::new(net.params(), recipe.weight_decay)?,
             average,
             scale: if precision == Precision::Fp16 { FIRST_SCALE } else { 1.0 },
+            at_once: usize::MAX,
         })
     }
 
@@ -67,11 +70,15 @@ impl<'a> Learner<'a> {
     /// As [`Learner::step`].
     pub fn step_on(&mut self, pixels: &Tensor, crops: &[Crop], share: f64) -> Result<Option<Loss>> {
         let recipe = self.recipe;
-        let maps = self.net.forward(&self.net.normalise(pixels)?, self.mode)?;
-        let loss = loss::compare(&maps, crops, recipe.sigma, recipe.offset_weight)?;
-        self.net.params().zero_grad();
+        let loss = loop {
+            match self.gradient(pixels, crops) {
+                Err(e) if e.kind() == ErrorKind::Memory && self.at_once.min(crops.len()) > 1 => {
+                    self.at_once = self.at_once.min(crops.len()).div_ceil(2);
+                }
+                other => break other?,
+            }
+        };
         self.optimizer.set_scale(self.scale);
-        loss.total.f_mul_scalar(self.scale)?.f_backward()?;
         let [head, backbone] = self.rates();
         let norm = self.optimizer.step(self.net.params(), recipe.clip, |p| {
             share * if p.is_backbone() { backbone } else { head }
@@ -87,6 +94,41 @@ impl<'a> Learner<'a> {
         }
         self.follow()?;
         Ok(Some(loss))
+    }
+
+    /// The gradient of a batch, in as many parts as memory asks for. Norms that use batch statistics see the parts.
+    fn gradient(&self, pixels: &Tensor, crops: &[Crop]) -> Result<Loss> {
+        let (sigma, weight) = (self.recipe.sigma, self.recipe.offset_weight);
+        self.net.params().zero_grad();
+        let mut whole: Option<Loss> = None;
+        let mut from = 0;
+        for part in crops.chunks(self.at_once) {
+            let count = part.len() as i64;
+            let pixels = if part.len() < crops.len() {
+                pixels.f_narrow(0, from, count)?
+            } else {
+                pixels.shallow_clone()
+            };
+            from += count;
+            let maps = self.net.forward(&self.net.normalise(&pixels)?, self.mode)?;
+            let loss = if part.len() < crops.len() {
+                loss::compare_part(&maps, part, crops, sigma, weight)?
+            } else {
+                loss::compare(&maps, crops, sigma, weight)?
+            };
+            loss.total.f_mul_scalar(self.scale)?.f_backward()?;
+            whole = Some(match whole {
+                Some(sum) => sum.plus(&loss)?,
+                None => loss,
+            });
+        }
+        whole.ok_or_else(|| Error::new(ErrorKind::Compute, "a batch without crops"))
+    }
+
+    /// Crops whose gradient is computed at once, of a batch of so many.
+    #[must_use]
+    pub fn at_once(&self, batch: usize) -> usize {
+        self.at_once.min(batch)
     }
 
     /// Whether the loss of one crop alone is a number.
@@ -204,6 +246,47 @@ impl<'a> Learner<'a> {
 mod tests {
     use super::*;
     use crate::net::{Device, HeadSpec, NetSpec};
+    use crate::picture::Picture;
+    use crate::pose::Keypoint;
+
+    #[test]
+    fn a_batch_in_parts_has_the_gradient_of_the_whole() {
+        let recipe = Recipe::for_net("resnet_18").unwrap();
+        let spec = NetSpec {
+            net: "resnet_18".into(),
+            backbone_stride: 16,
+            output_stride: 8,
+            points: 2,
+            head: HeadSpec { width: 16, ..HeadSpec::default() },
+        };
+        let net = Net::new(&spec, Device::Cpu, 1).unwrap();
+        let mut learner = Learner::new(&net, &recipe, true, Precision::Fp32).unwrap();
+        // The same two crops again and again, so that batch statistics of the parts are those of the whole.
+        let crops: Vec<Crop> = [0, 1, 0, 1, 0, 1_u8]
+            .into_iter()
+            .map(|i| Crop {
+                picture: Picture::from_rgb(
+                    64,
+                    64,
+                    (0..64 * 64 * 3).map(|p| (p * 7 % 251) as u8 ^ i).collect(),
+                )
+                .unwrap(),
+                points: vec![Some(Keypoint::new(10.0 + 9.0 * f64::from(i), 30.0)), None],
+            })
+            .collect();
+        let pixels = loss::pixels(&crops).unwrap();
+        let mut gradient = |at_once: usize| {
+            learner.at_once = at_once;
+            let loss = learner.gradient(&pixels, &crops).unwrap();
+            let p = net.params().get("head.heatmap.weight").unwrap();
+            (loss.total.double_value(&[]), p.tensor.grad().copy())
+        };
+        let (whole, parts) = (gradient(usize::MAX), gradient(2));
+        assert!((whole.0 - parts.0).abs() < 1e-4 * whole.0, "{} {}", whole.0, parts.0);
+        let (off, size) =
+            ((&whole.1 - &parts.1).abs().max().double_value(&[]), whole.1.abs().max().double_value(&[]));
+        assert!(size > 0.0 && off < 1e-3 * size, "{off} of {size}");
+    }
 
     #[test]
     fn the_average_follows_the_weights() {

@@ -265,7 +265,15 @@ impl<'a> Trainer<'a> {
             let crops =
                 batches.recv().map_err(|_| Error::new(Kind::Compute, "the batch loader stopped"))??;
             let clock = Instant::now();
+            let before = self.learner.at_once(crops.len());
             let finite = self.step(&crops, &mut epoch)?;
+            let now = self.learner.at_once(crops.len());
+            if now < before {
+                watch.warn(&format!(
+                    "the device's memory does not hold {before} crops at once: a batch is computed in parts of {now}, \
+                     and their gradients are added"
+                ));
+            }
             let took = clock.elapsed();
             epoch.seconds += took.as_secs_f64();
             self.state.step += 1;
