@@ -1,6 +1,6 @@
 //! Evaluation as a user does it, with the built program: folds by video, pooled test frames, calibration, learning curve.
 #![cfg(all(feature = "torch", feature = "vision"))]
-#![allow(clippy::unwrap_used)] // in the helpers of tests too
+#![allow(clippy::unwrap_used, clippy::panic)] // in the helpers of tests too
 
 mod support;
 
