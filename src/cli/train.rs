@@ -151,7 +151,7 @@ fn ensemble(
             );
         }
         None => {
-            text += "standard deviations are the members' spread alone: there are too few test points to say what it is worth\n"
+            text += "standard deviations are the members' spread alone: there are too few test points to say what it is worth\n";
         }
     }
     text += &format!("model: {}", done.model.display());

@@ -94,7 +94,7 @@ impl TracksCsv {
     /// # Errors
     /// As [`write`].
     pub fn create(path: &Path, scorer: &str, skeleton: &Skeleton) -> Result<Self> {
-        Self::with_columns(path, scorer, skeleton, header::columns(scorer, skeleton, Sort::Tracks))
+        Self::with_columns(path, scorer, skeleton, &header::columns(scorer, skeleton, Sort::Tracks))
     }
 
     /// Begins a file of the same form with one column a point, `sd`: its standard deviation along each axis in pixels.
@@ -107,15 +107,10 @@ impl TracksCsv {
         for coordinate in columns.iter_mut().filter_map(|c| c.last_mut()) {
             *coordinate = "sd".into();
         }
-        Self::with_columns(path, scorer, skeleton, columns)
+        Self::with_columns(path, scorer, skeleton, &columns)
     }
 
-    fn with_columns(
-        path: &Path,
-        scorer: &str,
-        skeleton: &Skeleton,
-        columns: Vec<Vec<String>>,
-    ) -> Result<Self> {
+    fn with_columns(path: &Path, scorer: &str, skeleton: &Skeleton, columns: &[Vec<String>]) -> Result<Self> {
         header::check_names(scorer, skeleton).map_err(|e| e.at(path.display()))?;
         let (part, file) = Part::beside(path)?;
         let mut out = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(file);

@@ -203,7 +203,8 @@ fn opencv_error(e: opencv::Error) -> Error {
     Error::new(Kind::Compute, format!("OpenCV could not cut a training crop: {}", e.message)).because(e)
 }
 
-#[cfg(all(test, feature = "vision"))]
+#[cfg(test)]
+#[cfg(feature = "vision")]
 mod tests {
     use super::*;
     use crate::train::recipe::Recipe;

@@ -627,7 +627,7 @@ fn rising(log: &[Row]) -> Option<[f64; 2]> {
     const STEPS: u64 = 30;
     let last = log.last()?;
     let lowest = log.iter().map(|r| r.loss).fold(f64::INFINITY, f64::min);
-    let high = log.iter().rev().take_while(|r| !(r.loss <= TIMES * lowest)).count();
+    let high = log.iter().rev().take_while(|r| r.loss.is_nan() || r.loss > TIMES * lowest).count();
     let before = log.len().checked_sub(high + 1)?;
     (high >= 3 && last.step - log[before].step >= STEPS).then_some([lowest, last.loss])
 }
