@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::Duration;
 use support::json;
 use support::project::{labelled, recipe};
 
@@ -78,42 +78,37 @@ fn killed_at_any_moment_it_ends_at_the_same_weights() {
     let recipe = recipe(dir.path(), "efficientnet_lite0", steps, steps / 2);
     let (sound, killed) = (labelled(&dir.path().join("sound"), 8), labelled(&dir.path().join("killed"), 8));
     let recipe = ["--recipe", recipe.to_str().unwrap()];
-    let began = Instant::now();
     assert!(train(&sound, &recipe).status().unwrap().success());
-    let whole = began.elapsed();
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let (mut alive, mut steps_kept) = (0, Vec::new());
+    let (mut alive, mut kept) = (0, Vec::new());
     for _ in 0..kills {
-        let state = folder_of_first(&killed).map(|f| f.join("checkpoint.yaml"));
-        let there = state.as_ref().is_some_and(|s| s.is_file());
-        let mut child = train(&killed, if there { &["--resume"] } else { &recipe })
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Most of a run is its start and end; so many kills are spread over what there is to do.
-        std::thread::sleep(whole.mul_f64(0.1 + 0.6 * random.random::<f64>()));
+        let last = step_kept(&killed).unwrap_or(0);
+        // At the start, or some steps later; then at any moment of what comes.
+        let wanted = last + random.random_range(0..3);
+        let more: &[&str] = if step_kept(&killed).is_some() { &["--resume"] } else { &recipe };
+        let mut child = train(&killed, more).stderr(Stdio::null()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() && step_kept(&killed).unwrap_or(0) < wanted {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(random.random_range(0..1000)));
         alive += usize::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
-        if let Some(state) =
-            folder_of_first(&killed).map(|f| f.join("checkpoint.yaml")).filter(|s| s.is_file())
-        {
-            let text = std::fs::read_to_string(state).unwrap();
-            let step = text.lines().find_map(|l| l.strip_prefix("step: ")).unwrap().parse::<u64>().unwrap();
-            assert!(steps_kept.last().is_none_or(|last| *last <= step), "nothing kept is lost again");
-            steps_kept.push(step);
-        }
+        let now = step_kept(&killed).unwrap_or(0);
+        assert!(now >= last, "nothing kept is lost again");
+        kept.push(now);
     }
-    let there = folder_of_first(&killed).is_some_and(|f| f.join("checkpoint.yaml").is_file());
-    assert!(train(&killed, if there { &["--resume"] } else { &recipe }).status().unwrap().success());
-    eprintln!(
-        "{kills} kills, {alive} while it ran; steps kept: {steps_kept:?} of {steps}; {whole:?} undisturbed"
-    );
+    let more: &[&str] = if step_kept(&killed).is_some() { &["--resume"] } else { &recipe };
+    assert!(train(&killed, more).status().unwrap().success());
+    eprintln!("{kills} kills, {alive} while it ran; steps kept: {kept:?} of {steps}");
     assert!(alive > kills / 3, "{alive}");
     assert!(weights(&sound, 1) == weights(&killed, 1), "the same weights");
 }
 
-fn folder_of_first(project: &Path) -> Option<PathBuf> {
+/// The step of the checkpoint that lies there.
+fn step_kept(project: &Path) -> Option<u64> {
     let entries = std::fs::read_dir(project.join("limn-models/iteration-0")).ok()?;
-    entries.flatten().map(|e| e.path()).find(|p| p.to_string_lossy().ends_with("shuffle1"))
+    let folder = entries.flatten().map(|e| e.path()).find(|p| p.to_string_lossy().ends_with("shuffle1"))?;
+    let text = std::fs::read_to_string(folder.join("checkpoint.yaml")).ok()?;
+    text.lines().find_map(|l| l.strip_prefix("step: "))?.parse().ok()
 }
