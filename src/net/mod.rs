@@ -41,10 +41,11 @@ mod registry;
 
 pub use backbone::{Backbone, Features};
 pub use bundle::{Bundle, Card, SCHEMA, Settings, SkeletonCard, Training};
-pub use calibration::{Calibration, logit, sigmoid};
 pub use busy::Busy;
+pub use calibration::{Calibration, logit, sigmoid};
 pub use decode::{LOCREF_STD, Peaks, PeaksAhead, decode, decode_ahead};
 pub use frames::Frames;
+pub(crate) use fused::script;
 pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};
 pub use layers::{Act, Conv, ConvNorm, ConvShape, Mode, Norm, Padding, channels_last};
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::crop::Crop;
 use super::loss::{self, Loss};
+use super::many::Many;
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
 use crate::error::Result;
@@ -69,7 +70,7 @@ impl<'a> Learner<'a> {
         let recipe = self.recipe;
         let maps = self.net.forward(&self.net.normalise(pixels)?, self.mode)?;
         let loss = loss::compare(&maps, crops, recipe.sigma, recipe.offset_weight)?;
-        self.net.params().zero_grad();
+        self.forget()?;
         self.optimizer.set_scale(self.scale);
         loss.total.f_mul_scalar(self.scale)?.f_backward()?;
         let [head, backbone] = self.rates();
@@ -189,14 +190,32 @@ impl<'a> Learner<'a> {
     fn follow(&mut self) -> Result<()> {
         let taken = f64::from(self.optimizer.steps());
         let share = 1.0 - self.recipe.ema.min((1.0 + taken) / (10.0 + taken));
+        let (averages, weights): (Vec<_>, Vec<_>) = self
+            .net
+            .params()
+            .iter()
+            .filter_map(|p| Some((self.average.get(&p.name)?.shallow_clone(), p.tensor.shallow_clone())))
+            .unzip();
+        if let Some(many) = Many::get() {
+            return many.lerp(&averages, &weights, share);
+        }
         no_grad(|| {
-            for p in self.net.params().iter() {
-                if let Some(a) = self.average.get_mut(&p.name) {
-                    let _ = a.f_lerp_(&p.tensor.f_detach()?, share)?;
-                }
+            for (mut average, weight) in averages.into_iter().zip(weights) {
+                let _ = average.f_lerp_(&weight, share)?;
             }
             Ok(())
         })
+    }
+
+    /// Forgets all gradients.
+    fn forget(&self) -> Result<()> {
+        let params = self.net.params();
+        let Some(many) = Many::get() else {
+            params.zero_grad();
+            return Ok(());
+        };
+        let all: Vec<_> = params.trainable().map(|p| p.tensor.grad()).filter(Tensor::defined).collect();
+        many.zero(&all)
     }
 }
 
