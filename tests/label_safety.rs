@@ -263,18 +263,35 @@ fn kill_again_and_again(seed: u64, kills: u64) {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         // Some are killed while they open, and mend what the one before left.
         let early = round % 8 == 7;
-        let live = Duration::from_micros(random.random_range(0..if early { 300_000 } else { 90_000 }));
+        // The others after so many edits were saved: a slow disk makes the test longer, not weaker.
+        let wanted = if early { 0 } else { random.random_range(1..60) };
+        let live = Duration::from_micros(random.random_range(0..if early { 300_000 } else { 20_000 }));
         if !early && !lines.any(|l| l.is_ok_and(|l| l == "opened")) {
             let out = process.wait_with_output().unwrap();
             panic!("round {round}: {}", String::from_utf8_lossy(&out.stderr));
         }
-        let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+        let (enough, reached) = std::sync::mpsc::channel();
+        let first = log.last;
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            for line in lines.map_while(Result::ok) {
+                let saved = line.strip_prefix("saved ").and_then(|n| n.parse::<u64>().ok());
+                if saved.is_some_and(|n| n >= first + wanted) {
+                    let _ = enough.send(());
+                }
+                all.push(line);
+            }
+            all
+        });
+        if !early {
+            let _ = reached.recv_timeout(Duration::from_secs(60));
+        }
         std::thread::sleep(live);
         process.kill().unwrap();
         let out = process.wait_with_output().unwrap();
         assert!(
             !out.status.success() && out.status.code().is_none(),
-            "{}",
+            "round {round}: {}",
             String::from_utf8_lossy(&out.stderr)
         );
         reader.join().unwrap().iter().for_each(|l| log.take(l));

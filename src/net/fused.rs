@@ -146,7 +146,7 @@ pub(super) fn module(device: Device, kind: Kind) -> Option<&'static CModule> {
         _ => return None,
     };
     made.get_or_init(|| {
-        let module = load().ok()?;
+        let module = script("Fused", CODE).ok()?;
         let works = no_grad(|| try_out(&module, kind));
         if let Err(e) = &works {
             tracing::debug!("fused convolutions are not to be had in {kind:?}: {e}");
@@ -166,22 +166,24 @@ fn try_out(module: &CModule, kind: Kind) -> Result<()> {
     packed.conv_add(module, &y, &x, g, true).map(drop)
 }
 
-/// A TorchScript archive: a zip of the code and of an object without attributes.
-fn load() -> Result<CModule> {
+/// A module from the text of one class, for operators of libtorch that are not among its plain functions.
+pub(crate) fn script(class: &str, code: &str) -> Result<CModule> {
     // Its own profiling and rewriting gain nothing on single calls.
     tch::jit::f_set_profiling_mode(false)?;
-    let archive = archive().map_err(|e| {
+    let archive = archive(class, code).map_err(|e| {
         crate::Error::new(crate::Kind::Compute, "a TorchScript module cannot be made in memory").because(e)
     })?;
     Ok(CModule::load_data(&mut Cursor::new(archive))?)
 }
 
-fn archive() -> zip::result::ZipResult<Vec<u8>> {
+/// A TorchScript archive: a zip of the code and of an object without attributes.
+fn archive(class: &str, code: &str) -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let object = [b"\x80\x02c__torch__\n", class.as_bytes(), b"\n)\x81}b."].concat();
     let files: [(&str, &[u8]); 4] = [
-        ("fused/data.pkl", b"\x80\x02c__torch__\nFused\n)\x81}b."),
-        ("fused/code/__torch__.py", CODE.as_bytes()),
+        ("fused/data.pkl", &object),
+        ("fused/code/__torch__.py", code.as_bytes()),
         ("fused/constants.pkl", b"\x80\x02)."),
         ("fused/version", b"3\n"),
     ];

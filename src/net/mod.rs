@@ -47,6 +47,7 @@ pub use calibration::{Calibration, logit, sigmoid};
 pub use decode::{LOCREF_STD, Peaks, PeaksAhead, decode, decode_ahead};
 pub use ensemble::{RADIUS_90, Spread, spread_around};
 pub use frames::Frames;
+pub(crate) use fused::script;
 pub use head::{Head, HeadSpec, Heatmaps, Score, Upsample};
 pub use layers::{Act, Conv, ConvNorm, ConvShape, Mode, Norm, Padding, channels_last};
 #[cfg(test)]

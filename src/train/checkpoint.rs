@@ -25,6 +25,9 @@ pub struct State {
     /// What the loss is multiplied by before its gradient is taken; 1 but in fp16.
     #[serde(default = "one")]
     pub loss_scale: f64,
+    /// Of the first batch, before anything was learnt.
+    #[serde(default)]
+    pub first_loss: Option<f64>,
     /// Seconds of training so far, all sittings together.
     pub seconds: f64,
     /// Smallest mean test error so far, in pixels.

@@ -24,6 +24,7 @@ mod evaluate;
 mod evaluation;
 mod loader;
 mod loss;
+mod many;
 mod models;
 mod observer;
 mod optimizer;

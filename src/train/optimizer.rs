@@ -1,3 +1,4 @@
+use super::many::{Group, Many, Numbers};
 use crate::error::Result;
 use crate::net::{Param, Params};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub struct AdamW {
     steps: i32,
     weight_decay: f64,
     scale: f64,
+    /// None: tensors are gone through one by one.
+    many: Option<Many>,
 }
 
 impl AdamW {
@@ -27,7 +30,7 @@ impl AdamW {
             .trainable()
             .map(|p| Ok((p.name.clone(), (p.tensor.f_zeros_like()?, p.tensor.f_zeros_like()?))))
             .collect::<Result<_>>()?;
-        Ok(Self { moments, steps: 0, weight_decay, scale: 1.0 })
+        Ok(Self { moments, steps: 0, weight_decay, scale: 1.0, many: Many::get() })
     }
 
     /// The gradients that come are so many times too large: those of a loss scaled up, so that the small ones do not
@@ -43,46 +46,61 @@ impl AdamW {
     /// When memory is short.
     pub fn step(&mut self, params: &Params, clip: f64, rate: impl Fn(&Param) -> f64) -> Result<f64> {
         no_grad(|| {
-            let mut squares = Vec::new();
-            for p in params.trainable() {
-                let gradient = p.tensor.grad();
-                if gradient.defined() {
-                    squares.push(gradient.f_square()?.f_sum(Kind::Float)?);
-                }
-            }
-            if squares.is_empty() {
+            let learnt: Vec<_> =
+                params.trainable().map(|p| (p, p.tensor.grad())).filter(|(_, g)| g.defined()).collect();
+            if learnt.is_empty() {
                 return Ok(0.0);
             }
-            // One copy from the device for all tensors.
-            let norm =
-                Tensor::f_stack(&squares, 0)?.f_sum(Kind::Float)?.f_sqrt()?.f_double_value(&[])? / self.scale;
+            let norm = self.norm(&learnt)? / self.scale;
             if !norm.is_finite() {
                 return Ok(norm); // the caller skips or stops; weights stay as they are
             }
             let shorten = (clip / (norm + 1e-6)).min(1.0) / self.scale;
             self.steps += 1;
-            let unbias1 = 1.0 - BETA1.powi(self.steps);
-            let unbias2 = (1.0 - BETA2.powi(self.steps)).sqrt();
-            for p in params.trainable() {
-                let gradient = p.tensor.grad();
-                let Some((mean, square)) = self.moments.get_mut(&p.name).filter(|_| gradient.defined())
-                else {
-                    continue;
+            let mut groups: BTreeMap<(u64, bool), (Numbers, Group)> = BTreeMap::new();
+            for (p, gradient) in learnt {
+                let Some((mean, square)) = self.moments.get(&p.name) else { continue };
+                let (rate, decay) = (rate(p), if p.decays() { self.weight_decay } else { 0.0 });
+                let numbers = Numbers {
+                    rate,
+                    beta1: BETA1,
+                    beta2: BETA2,
+                    decay,
+                    epsilon: EPSILON,
+                    steps: self.steps,
+                    scale: 1.0 / shorten,
                 };
-                let gradient = gradient.f_mul_scalar(shorten)?;
-                let rate = rate(p);
-                let mut weight = p.tensor.shallow_clone();
-                if p.decays() {
-                    let _ = weight.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
+                let (_, group) =
+                    groups.entry((rate.to_bits(), p.decays())).or_insert((numbers, Group::default()));
+                group.weights.push(p.tensor.shallow_clone());
+                group.gradients.push(gradient);
+                group.means.push(mean.shallow_clone());
+                group.squares.push(square.shallow_clone());
+            }
+            for (numbers, group) in groups.into_values() {
+                match self.many {
+                    Some(many) => many.adamw(&group, numbers)?,
+                    None => one_by_one(group, numbers)?,
                 }
-                let _ = mean.f_mul_scalar_(BETA1)?.f_add_(&gradient.f_mul_scalar(1.0 - BETA1)?)?;
-                let _ =
-                    square.f_mul_scalar_(BETA2)?.f_add_(&gradient.f_square()?.f_mul_scalar_(1.0 - BETA2)?)?;
-                let size = square.f_sqrt()?.f_div_scalar_(unbias2)?.f_add_scalar_(EPSILON)?;
-                let _ = weight.f_sub_(&mean.f_div(&size)?.f_mul_scalar_(rate / unbias1)?)?;
             }
             Ok(norm)
         })
+    }
+
+    /// Of the whole gradient; one copy from the device for all tensors.
+    fn norm(&self, learnt: &[(&Param, Tensor)]) -> Result<f64> {
+        let gradients: Vec<_> = learnt.iter().map(|(_, g)| g.shallow_clone()).collect();
+        let norm = match self.many {
+            Some(many) => many.norm(&gradients)?,
+            None => {
+                let squares = gradients
+                    .iter()
+                    .map(|g| Ok(g.f_square()?.f_sum(Kind::Float)?))
+                    .collect::<Result<Vec<_>>>()?;
+                Tensor::f_stack(&squares, 0)?.f_sum(Kind::Float)?.f_sqrt()?
+            }
+        };
+        Ok(norm.f_double_value(&[])?)
     }
 
     /// The state by name, to be saved.
@@ -120,6 +138,24 @@ impl AdamW {
             Ok(())
         })
     }
+}
+
+/// [`Many::adamw`], for a libtorch that lacks it.
+fn one_by_one(group: Group, n: Numbers) -> Result<()> {
+    let unbias1 = 1.0 - n.beta1.powi(n.steps);
+    let unbias2 = (1.0 - n.beta2.powi(n.steps)).sqrt();
+    let moments = group.means.into_iter().zip(group.squares);
+    for ((mut weight, gradient), (mut mean, mut square)) in
+        group.weights.into_iter().zip(group.gradients).zip(moments)
+    {
+        let gradient = gradient.f_div_scalar(n.scale)?;
+        let _ = weight.f_mul_scalar_(1.0 - n.rate * n.decay)?;
+        let _ = mean.f_mul_scalar_(n.beta1)?.f_add_(&gradient.f_mul_scalar(1.0 - n.beta1)?)?;
+        let _ = square.f_mul_scalar_(n.beta2)?.f_add_(&gradient.f_square()?.f_mul_scalar_(1.0 - n.beta2)?)?;
+        let size = square.f_sqrt()?.f_div_scalar_(unbias2)?.f_add_scalar_(n.epsilon)?;
+        let _ = weight.f_sub_(&mean.f_div(&size)?.f_mul_scalar_(n.rate / unbias1)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -193,17 +229,19 @@ mod tests {
                 28.225_872,
             ],
         ];
-        let p = start();
-        let mut adam = AdamW::new(&p, 0.1).unwrap();
-        for (n, want) in wanted.iter().enumerate() {
-            backward(&p);
-            let norm = adam.step(&p, 4.0, rate(n)).unwrap();
-            assert!((norm - want[6]).abs() < 1e-4, "step {n}: {norm}");
-            for (got, want) in values(&p).iter().zip(want) {
-                assert!((f64::from(*got) - want).abs() < 2e-6, "step {n}: {got} is not {want}");
+        for many in [Many::get(), None] {
+            let p = start();
+            let mut adam = AdamW { many, ..AdamW::new(&p, 0.1).unwrap() };
+            for (n, want) in wanted.iter().enumerate() {
+                backward(&p);
+                let norm = adam.step(&p, 4.0, rate(n)).unwrap();
+                assert!((norm - want[6]).abs() < 1e-4, "step {n}: {norm}");
+                for (got, want) in values(&p).iter().zip(want) {
+                    assert!((f64::from(*got) - want).abs() < 2e-6, "step {n}: {got} is not {want}");
+                }
             }
+            assert_eq!(adam.steps(), 5);
         }
-        assert_eq!(adam.steps(), 5);
     }
 
     #[test]

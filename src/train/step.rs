@@ -1,5 +1,6 @@
 use super::crop::Crop;
 use super::loss::{self, Loss};
+use super::many::Many;
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -99,7 +100,7 @@ impl<'a> Learner<'a> {
     /// The gradient of a batch, in as many parts as memory asks for. Norms that use batch statistics see the parts.
     fn gradient(&self, pixels: &Tensor, crops: &[Crop]) -> Result<Loss> {
         let (sigma, weight) = (self.recipe.sigma, self.recipe.offset_weight);
-        self.net.params().zero_grad();
+        self.forget()?;
         let mut whole: Option<Loss> = None;
         let mut from = 0;
         for part in crops.chunks(self.at_once) {
@@ -231,14 +232,32 @@ impl<'a> Learner<'a> {
     fn follow(&mut self) -> Result<()> {
         let taken = f64::from(self.optimizer.steps());
         let share = 1.0 - self.recipe.ema.min((1.0 + taken) / (10.0 + taken));
+        let (averages, weights): (Vec<_>, Vec<_>) = self
+            .net
+            .params()
+            .iter()
+            .filter_map(|p| Some((self.average.get(&p.name)?.shallow_clone(), p.tensor.shallow_clone())))
+            .unzip();
+        if let Some(many) = Many::get() {
+            return many.lerp(&averages, &weights, share);
+        }
         no_grad(|| {
-            for p in self.net.params().iter() {
-                if let Some(a) = self.average.get_mut(&p.name) {
-                    let _ = a.f_lerp_(&p.tensor.f_detach()?, share)?;
-                }
+            for (mut average, weight) in averages.into_iter().zip(weights) {
+                let _ = average.f_lerp_(&weight, share)?;
             }
             Ok(())
         })
+    }
+
+    /// Forgets all gradients.
+    fn forget(&self) -> Result<()> {
+        let params = self.net.params();
+        let Some(many) = Many::get() else {
+            params.zero_grad();
+            return Ok(());
+        };
+        let all: Vec<_> = params.trainable().map(|p| p.tensor.grad()).filter(Tensor::defined).collect();
+        many.zero(&all)
     }
 }
 

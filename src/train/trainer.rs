@@ -110,6 +110,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             optimizer_steps: 0,
             loss_scale: 1.0,
+            first_loss: None,
             seconds: 0.0,
             best_px: None,
             stale: 0,
@@ -303,7 +304,7 @@ impl<'a> Trainer<'a> {
             } else if self.state.step.is_multiple_of(self.per_epoch) {
                 self.log(&mut epoch, [None, None], watch)?;
             }
-            if let Some([lowest, last]) = rising(&self.state.log) {
+            if let Some([lowest, last]) = rising(self.state.first_loss, &self.state.log) {
                 return Err(self.diverged(&format!("the loss rose from {lowest:.2} to {last:.2}")));
             }
             if saved.elapsed() > CHECKPOINT {
@@ -418,6 +419,9 @@ impl<'a> Trainer<'a> {
             epoch.last = None;
             return Ok(false);
         };
+        if self.state.first_loss.is_none() {
+            self.state.first_loss = Some(loss.total.f_double_value(&[])?);
+        }
         epoch.add(&loss)?;
         epoch.crops += crops.len();
         Ok(true)
@@ -621,15 +625,18 @@ fn fits(saved: &State, now: &State) -> Result<()> {
 }
 
 /// The lowest and the last loss of a run that goes wrong: for some epochs, and some time, the loss has been more than
-/// twice what it was before, or than it was at first.
-fn rising(log: &[Row]) -> Option<[f64; 2]> {
+/// twice what it was before, or than it was with the weights it began with.
+fn rising(first: Option<f64>, log: &[Row]) -> Option<[f64; 2]> {
     const TIMES: f64 = 2.0;
     const STEPS: u64 = 30;
     let last = log.last()?;
-    let lowest = log.iter().map(|r| r.loss).fold(f64::INFINITY, f64::min);
+    let lowest = log.iter().map(|r| r.loss).chain(first).fold(f64::INFINITY, f64::min);
     let high = log.iter().rev().take_while(|r| r.loss.is_nan() || r.loss > TIMES * lowest).count();
-    let before = log.len().checked_sub(high + 1)?;
-    (high >= 3 && last.step - log[before].step >= STEPS).then_some([lowest, last.loss])
+    let since = match log.len().checked_sub(high + 1) {
+        Some(before) => log[before].step,
+        None => first.map(|_| 0)?,
+    };
+    (high >= 3 && last.step - since >= STEPS).then_some([lowest, last.loss])
 }
 
 /// Sums over an epoch, kept on the device until its end.
@@ -787,6 +794,26 @@ mod tests {
         let short = rates(20);
         assert!(short.iter().any(|r| *r > 0.95), "{short:?}");
         assert!((short[20] - 0.02).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_loss_that_rises_and_stays_is_noticed() {
+        let log = |losses: &[f64]| {
+            let row = |(i, loss): (usize, &f64)| {
+                let mut epoch = Epoch { steps: 1, ..Epoch::default() };
+                let one = Tensor::from_slice(&[*loss]).f_sum(None).unwrap();
+                epoch.sums = Some([one.copy(), one.copy(), one]);
+                epoch.row(10 * (i as u64 + 1), i as u64 + 1, [None, None], 0.0).unwrap()
+            };
+            losses.iter().enumerate().map(row).collect::<Vec<_>>()
+        };
+        assert_eq!(rising(None, &log(&[1.0, 0.5, 1.2, 1.3, 1.4])), Some([0.5, 1.4]));
+        assert_eq!(rising(None, &log(&[1.0, 0.5, 1.2, 0.9, 1.4])), None, "it came back");
+        assert_eq!(rising(None, &log(&[1.0, 0.5, 1.2, 1.3])), None, "too short a while");
+        let worse_from_the_start = log(&[900.0, 80.0, 40.0, 30.0]);
+        assert_eq!(rising(Some(0.7), &worse_from_the_start), Some([0.7, 30.0]));
+        assert_eq!(rising(None, &worse_from_the_start), None);
+        assert_eq!(rising(Some(f64::NAN), &[]), None);
     }
 
     #[test]

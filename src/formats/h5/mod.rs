@@ -121,7 +121,10 @@ impl<T: Number> Writer<T> {
     pub fn create(path: &Path, fill: impl FnOnce(&File) -> Result<Rows>) -> Result<Self> {
         let (part, empty) = Part::beside(path)?;
         drop(empty);
-        let made = File::create(part.now())
+        // No lock: nobody else knows this file yet, and a process started meanwhile would keep the lock for a while.
+        let made = File::with_options()
+            .with_fapl(|access| access.file_locking(false))
+            .create(part.now())
             .map_err(failed("make the HDF5 file"))
             .and_then(|file| fill(&file).map(|rows| (rows, file)));
         let (rows, file) = made.map_err(|e| told(path, e))?;
