@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// What to compute on: auto, cpu, cuda, cuda:0
     #[arg(long, default_value = "auto", value_name = "D")]
     device: String,
-    /// Longest training in minutes [default: 6]
+    /// Longest training in minutes [default: 9]
     #[arg(long, value_name = "M")]
     max_minutes: Option<f64>,
 }

@@ -126,7 +126,7 @@ fn ensemble(
     members: usize,
     terminal: &Terminal,
 ) -> Result<Report> {
-    let done = train::train_ensemble(project, options, members, terminal)?;
+    let done = train::train_ensemble(project, options, members, terminal, None)?;
     let px = |e: Option<f64>| e.map_or_else(|| "not measured".to_owned(), |e| format!("{e:.2} px"));
     let mut text = String::new();
     for (n, m) in done.members.iter().enumerate() {
@@ -142,14 +142,7 @@ fn ensemble(
     }
     text += &format!("together: mean test error {}\n", px(done.test_px));
     match &done.coverage {
-        Some(c) => {
-            text += &format!(
-                "standard deviations: {:.2} px on average; {:.0} % of {} held-out points are within the 90 % radius\n",
-                c.mean_sd_px,
-                c.within_cross_fitted * 100.0,
-                c.n_points
-            );
-        }
+        Some(c) => text += &format!("{}\n", c.words()),
         None => {
             text += "standard deviations are the members' spread alone: there are too few test points to say what it is worth\n";
         }

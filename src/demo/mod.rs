@@ -52,7 +52,7 @@ pub struct Wish {
     pub seed: u64,
     /// `auto`, `cpu`, `cuda`.
     pub device: String,
-    /// Longest training; 6 minutes when not given.
+    /// Longest training; 9 minutes when not given.
     pub minutes: Option<f64>,
 }
 
@@ -149,7 +149,7 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
         device: wish.device.clone(),
         seed: Some(wish.seed),
         epochs: size.epochs,
-        max_minutes: Some(wish.minutes.unwrap_or(6.0)),
+        max_minutes: Some(wish.minutes.unwrap_or(9.0)),
         ..Options::default()
     };
     let trained = session::train(&mut project, &options, watch)?;

@@ -3,13 +3,17 @@
 use super::calibration::{calibrate, within_px};
 use super::checkpoint::State;
 use super::evaluate::{Summary, judge};
-use super::session::{Options, Part, Trained, dataset, frame_size, split_of, train_seen};
+use super::observer::{BeganSeen, MeasuredSeen, Observer, StepSeen};
+use super::recipe::Recipe;
+use super::session::{Options, Part, Start, Trained, dataset, frame_size, split_of, train_seen};
 use super::snapshot_folder;
 use super::spread::{Coverage, coverage};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::net::{Bundle, Card, Precision, Predictor, device};
 use crate::project::{LabelStore, Project};
 use crate::watch::Watch;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// More members cost time and gain little (Lakshminarayanan et al. 2017 see most of it by five).
@@ -31,7 +35,8 @@ pub struct TrainedEnsemble {
 }
 
 /// Trains `count` networks on the frames of a shuffle, with the seeds `seed`, `seed + 1` and so on, in folders
-/// `member-1`, `member-2`, ... of the shuffle's, and makes one model of them. With `resume` finished members are kept.
+/// `member-1`, `member-2`, ... of the shuffle's, and makes one model of them. With `resume` finished members are kept, and
+/// the others are trained as was asked for when it began.
 ///
 /// # Errors
 /// As [`train_seen`]; [`Kind::Usage`] for fewer than 2 members or more than 16.
@@ -40,6 +45,7 @@ pub fn train_ensemble(
     options: &Options,
     count: usize,
     watch: &dyn Watch,
+    observer: Option<&dyn Observer>,
 ) -> Result<TrainedEnsemble> {
     if !(2..=MOST_MEMBERS).contains(&count) {
         return Err(Error::new(Kind::Usage, format!("{count} networks make no ensemble"))
@@ -48,15 +54,25 @@ pub fn train_ensemble(
     let labels = LabelStore::read(project, watch)?.labels().clone();
     let split = split_of(project, options, &labels, watch)?;
     let folder = project.models_folder(split.train_fraction, split.shuffle);
+    let options = &match Unfinished::read(&folder)?.filter(|_| options.resume) {
+        Some(begun) => begun.go_on(options, count, &folder)?,
+        None => {
+            files::make_folder(&folder)?;
+            Unfinished::of(options, count)?.write(&folder)?;
+            options.clone()
+        }
+    };
     let mut members = Vec::new();
-    for member in 0..count {
-        let part = Part { train: split.train.clone(), folder: folder.join(format!("member-{}", member + 1)) };
+    for member in 1..=count {
+        let part = Part { train: split.train.clone(), folder: folder.join(format!("member-{member}")) };
         let resume = options.resume && State::is_in(&part.folder);
-        watch.note(&format!("member {} of {count}", member + 1));
+        watch.note(&format!("member {member} of {count}"));
         // A member that was begun goes on with the seed it has.
-        let seed = if resume { None } else { Some(options.seed.unwrap_or(0) + member as u64) };
+        let seed = if resume { None } else { Some(options.seed.unwrap_or(0) + member as u64 - 1) };
         let one = Options { part: Some(part), seed, resume, ..options.clone() };
-        members.push(train_seen(project, &one, watch, None)?);
+        let numbered = observer.map(|to| Numbered { to, member, count });
+        let numbered = numbered.as_ref().map(|n| n as &dyn Observer);
+        members.push(train_seen(project, &one, watch, numbered)?);
     }
     let (wished, _) = device::choose(&options.device)?;
     let mut bundles = members
@@ -98,7 +114,140 @@ pub fn train_ensemble(
         let all: Vec<_> = std::iter::once(&net).chain(&more).collect();
         Bundle::save_all(&card, &all, &model, true)?;
     }
+    Unfinished::remove(&folder)?;
     Ok(TrainedEnsemble { members, shuffle: split.shuffle, model, test_px, coverage: covered })
+}
+
+/// Tells which member it is that begins.
+struct Numbered<'a> {
+    to: &'a dyn Observer,
+    member: usize,
+    count: usize,
+}
+
+impl Observer for Numbered<'_> {
+    fn began(&self, seen: &BeganSeen) {
+        self.to.began(&BeganSeen { member: (self.member, self.count), ..seen.clone() });
+    }
+    fn step(&self, seen: &StepSeen) {
+        self.to.step(seen);
+    }
+    fn measured(&self, seen: &MeasuredSeen) {
+        self.to.measured(seen);
+    }
+}
+
+const SCHEMA: u32 = 1;
+
+/// What an ensemble was begun with, as `ensemble.yaml` in its folder; the file goes when all members are one model.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unfinished {
+    schema: u32,
+    program: String,
+    /// How many members it is to have.
+    pub members: usize,
+    /// The first member's seed; the others' follow it.
+    pub seed: u64,
+    pub net: Option<String>,
+    pub start: Start,
+    precision: Option<String>,
+    recipe: Option<Recipe>,
+    epochs: Option<u64>,
+    steps: Option<u64>,
+    pub max_minutes: Option<f64>,
+}
+
+impl Unfinished {
+    fn of(options: &Options, members: usize) -> Result<Self> {
+        Ok(Self {
+            schema: SCHEMA,
+            program: crate::VERSION.to_owned(),
+            members,
+            seed: options.seed.unwrap_or(0),
+            net: options.net.clone(),
+            start: options.start.clone(),
+            precision: options.precision.map(|p| p.to_string()),
+            recipe: options.recipe.as_deref().map(Recipe::read).transpose()?,
+            epochs: options.epochs,
+            steps: options.steps,
+            max_minutes: options.max_minutes,
+        })
+    }
+
+    /// The options for members that were not begun yet.
+    fn go_on(self, options: &Options, count: usize, folder: &Path) -> Result<Options> {
+        if count != self.members {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("an ensemble of {} networks was begun here, not of {count}", self.members),
+            )
+            .at(folder.display())
+            .mend(format!("go on with --ensemble {}, or train without --resume", self.members)));
+        }
+        let recipe = match &self.recipe {
+            Some(recipe) => {
+                let path = folder.join("recipe.yaml");
+                files::write_whole(&path, yaml(recipe)?.as_bytes())?;
+                Some(path)
+            }
+            None => None,
+        };
+        Ok(Options {
+            net: self.net,
+            start: self.start,
+            precision: self.precision.map(|p| p.parse()).transpose()?,
+            recipe,
+            epochs: self.epochs,
+            steps: self.steps,
+            max_minutes: self.max_minutes,
+            seed: Some(self.seed),
+            ..options.clone()
+        })
+    }
+
+    /// The one that was begun in a shuffle's folder; `None` where there is none, or it was finished.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is of another version.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = Self::path(folder);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let broken = |what: String| {
+            Error::new(Kind::Format, format!("the begun ensemble cannot be read: {what}"))
+                .at(path.display())
+                .mend("train without --resume")
+        };
+        let begun: Self =
+            serde_yaml::from_str(&files::read_text(&path)?).map_err(|e| broken(e.to_string()))?;
+        if begun.schema != SCHEMA {
+            return Err(broken(format!("its layout is of version {}", begun.schema)));
+        }
+        Ok(Some(begun))
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        files::write_whole(&Self::path(folder), yaml(self)?.as_bytes())
+    }
+
+    /// Forgets it.
+    pub fn remove(folder: &Path) -> Result<()> {
+        for path in [Self::path(folder), folder.join("recipe.yaml")].iter().filter(|p| p.is_file()) {
+            std::fs::remove_file(path).map_err(|e| Error::io("remove the begun ensemble", path, e))?;
+        }
+        Ok(())
+    }
+
+    fn path(folder: &Path) -> PathBuf {
+        folder.join("ensemble.yaml")
+    }
+}
+
+fn yaml(value: &impl Serialize) -> Result<String> {
+    serde_yaml::to_string(value)
+        .map_err(|e| Error::new(Kind::Format, format!("cannot write the recipe: {e}")))
 }
 
 /// A member's last state, or its best one when it was stopped.

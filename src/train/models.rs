@@ -1,6 +1,8 @@
 //! What was trained in a project, read back from disk for somebody who chooses among it.
 
 use super::checkpoint::{Row, State};
+use super::ensemble::Unfinished;
+use super::session::Start;
 use super::trainer::snapshot_folder;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Card, Precision};
@@ -30,6 +32,8 @@ pub struct ModelFacts {
     pub complete: bool,
     /// Whether training can go on from a checkpoint.
     pub resumable: bool,
+    /// How many networks the model is of, or will be of when the training goes on.
+    pub members: usize,
     /// The seed that a run which goes on must be given.
     pub seed: u64,
     /// The number format that a run which goes on must be given: fp32, bf16 or fp16.
@@ -72,6 +76,7 @@ pub fn models(project: &Project) -> Result<Vec<ModelFacts>> {
                 steps: (0, 0),
                 complete: false,
                 resumable: false,
+                members: 1,
                 seed: 0,
                 precision: None,
                 pretrained: false,
@@ -105,10 +110,18 @@ fn look(facts: &mut ModelFacts) -> Result<()> {
         facts.test_px = card.metrics.get("test_mean_error_px").copied();
         facts.steps = (card.training.steps, card.training.steps);
         facts.seed = card.training.seed;
+        facts.members = card.members;
         facts.scorer = Some(card.scorer);
     }
     if let Some(model) = &facts.model {
         facts.scorer = Some(Card::read(model)?.scorer);
+    }
+    if let Some(begun) = Unfinished::read(&facts.folder)? {
+        facts.members = begun.members;
+        facts.resumable = true;
+        facts.seed = begun.seed;
+        facts.net = begun.net.or_else(|| facts.net.take());
+        facts.pretrained = begun.start != Start::Random;
     }
     if let Some(state) = State::describe(&facts.folder)? {
         facts.net = Some(state.net.net.clone());

@@ -18,6 +18,8 @@ pub trait Observer: Sync {
 /// What is known before the first step.
 #[derive(Debug, Clone)]
 pub struct BeganSeen {
+    /// Which network of an ensemble this is, from 1, and of how many; (1, 1) for a single one.
+    pub member: (usize, usize),
     /// The network.
     pub net: String,
     /// The device in words.

@@ -117,6 +117,14 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// Reads a recipe from a file.
+    ///
+    /// # Errors
+    /// As [`Recipe::parse`], and when the file cannot be read.
+    pub fn read(path: &std::path::Path) -> Result<Self> {
+        Self::parse(&crate::files::read_text(path)?).map_err(|e| e.at(path.display()))
+    }
+
     /// Whether all numbers make sense together.
     ///
     /// # Errors

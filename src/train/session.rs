@@ -14,6 +14,7 @@
 use super::checkpoint::State;
 pub use super::curve::{CurveOptions, learning_curve};
 use super::dataset::{Dataset, Example};
+use super::ensemble::Unfinished;
 use super::evaluate::point_title;
 pub use super::evaluation::{
     EvaluateOptions, Evaluated, Member, Repeated, WorstFrame, evaluate, evaluate_shuffles,
@@ -28,11 +29,12 @@ use crate::net::{Card, HeadSpec, Net, NetSpec, Precision, Settings, Training, de
 use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where the weights come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Start {
     /// ImageNet weights, from the cache or fetched.
     #[default]
@@ -157,7 +159,7 @@ pub fn train_seen(
         .unwrap_or_else(|| project.config.default_net_type.clone());
     let recipe = match (&like, &options.recipe) {
         (Some(like), _) => like.recipe.clone(),
-        (None, Some(path)) => Recipe::parse(&files::read_text(path)?).map_err(|e| e.at(path.display()))?,
+        (None, Some(path)) => Recipe::read(path)?,
         (None, None) => match &saved {
             Some(saved) => saved.recipe.clone(),
             None => Recipe::for_net(&net_name)?,
@@ -184,10 +186,15 @@ pub fn train_seen(
         split.train.clone_from(&part.train);
         folder.clone_from(&part.folder);
     }
+    let ensemble = if options.part.is_none() { Unfinished::read(&folder)? } else { None };
     if options.resume && !State::is_in(&folder) {
+        let mend = ensemble.map_or_else(
+            || "train without --resume".to_owned(),
+            |e| format!("an ensemble was begun here: go on with --ensemble {}", e.members),
+        );
         return Err(Error::new(Kind::NotFound, "there is no checkpoint to resume from")
             .at(folder.display())
-            .mend("train without --resume"));
+            .mend(mend));
     }
     let train_set = dataset(project, &labels, &split.train, watch)?;
     let test_set =
@@ -210,6 +217,9 @@ pub fn train_seen(
     files::must_be_writable(&folder)?;
     if !options.resume && State::is_in(&folder) {
         watch.note(&format!("replacing the model trained before in {}", folder.display()));
+    }
+    if ensemble.is_some() && !options.resume {
+        Unfinished::remove(&folder)?; // this one takes its place
     }
     tell_of_labels(&train_set, &skeleton, watch);
     let per_epoch = (train_set.len() as u64).div_ceil(recipe.batch as u64).max(1);
@@ -269,6 +279,7 @@ pub fn train_seen(
     let trainer = Trainer::new(&net, card, &naming, &recipe, &plan, side)?.seen_by(observer);
     if let Some(observer) = observer {
         observer.began(&BeganSeen {
+            member: (1, 1),
             net: net_name.clone(),
             device: words.clone(),
             precision,

@@ -32,6 +32,20 @@ pub struct Coverage {
     pub fitted: Spread,
 }
 
+impl Coverage {
+    /// What it means, in a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!(
+            "Standard deviations are {:.2} px on average; {:.0} % of {} held-out points lie within their {:.0} % radius.",
+            self.mean_sd_px,
+            self.within_cross_fitted * 100.0,
+            self.n_points,
+            self.level * 100.0
+        )
+    }
+}
+
 /// Spread and error of every labelled point.
 fn pairs<'a>(judged: impl Iterator<Item = &'a Judged>) -> Vec<(f64, f64)> {
     judged

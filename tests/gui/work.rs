@@ -131,6 +131,47 @@ fn a_network_is_trained_stopped_resumed_and_evaluated() {
 }
 
 #[test]
+fn an_ensemble_is_trained_stopped_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = labeled(dir.path());
+    let mut w = window(Some(&root), Some(Place::Train));
+    opened(&mut w);
+    click(&mut w, "Network");
+    click_part(&mut w, "efficientnet_lite0: ");
+    click(&mut w, "More");
+    click(&mut w, "Random weights");
+    type_into(&mut w, "Networks", "2");
+    w.key_press(Key::Enter);
+    type_into(&mut w, "Steps to train", "6");
+    w.key_press(Key::Enter);
+    w.run_steps(2);
+    click(&mut w, "Start training");
+    until(&mut w, "the second network", |h| says(h, "Network 2 of 2") && says(h, "images/s"));
+    click(&mut w, "Stop training");
+    until(&mut w, "the stop", |h| says(h, "Stopped at step"));
+    settled(&mut w);
+    let project = Project::open(&root, &Quiet::default()).unwrap();
+    let stopped = models(&project).unwrap().remove(0);
+    assert!(stopped.resumable && stopped.members == 2 && stopped.model.is_none(), "{stopped:?}");
+    // What the form says meanwhile does not count.
+    type_into(&mut w, "Steps to train", "500");
+    w.key_press(Key::Enter);
+    w.run_steps(2);
+    click(&mut w, "Resume");
+    until(&mut w, "the end", |h| says(h, "Done: 2 networks"));
+    settled(&mut w);
+    let done = models(&project).unwrap().remove(0);
+    assert!(!done.resumable && done.members == 2 && done.complete && done.steps.0 == 6, "{done:?}");
+    click(&mut w, "Evaluate");
+    until(&mut w, "the table", |h| says(h, "All, test frames") && says(h, "Open the report"));
+    assert!(says(&w, "likelihood"), "what likelihoods are worth");
+    assert!(done.folder.join("evaluation/report.html").is_file());
+    settled(&mut w);
+    look(&mut w, "ensemble");
+    never_waited();
+}
+
+#[test]
 fn a_split_is_drawn_and_the_past_is_read_from_disk() {
     let dir = tempfile::tempdir().unwrap();
     let root = labeled(dir.path());

@@ -7,6 +7,7 @@ use crate::gui::theme::Theme;
 use crate::gui::views::choices::{device_choice, precision_choice, shuffle_title};
 use crate::net::Precision;
 use crate::project::{LabelStore, SplitRequest, Splits};
+use crate::train::MOST_MEMBERS;
 use crate::train::session::{Options, Start};
 use eframe::egui::{self, RichText};
 use std::path::PathBuf;
@@ -28,7 +29,10 @@ pub(super) struct Form {
     /// The split to draw.
     percent: u32,
     split_seed: u64,
-    by_video: bool,
+    /// As the labels suggest, until somebody says.
+    by_video: Option<bool>,
+    /// How many networks are to be one model.
+    members: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +63,8 @@ impl Default for Form {
             seed: 0,
             percent: 95,
             split_seed: 0,
-            by_video: false,
+            by_video: None,
+            members: 1,
         }
     }
 }
@@ -148,6 +153,11 @@ impl Form {
         (self.limit == Limit::Minutes).then_some(self.minutes)
     }
 
+    /// How many networks are to be one model.
+    pub fn members(&self) -> usize {
+        self.members
+    }
+
     /// What was asked for, for a training on `device`.
     pub fn options(&self, device: String) -> Options {
         Options {
@@ -197,13 +207,18 @@ fn split(ui: &mut egui::Ui, desk: &mut Desk<'_>, form: &mut Form, facts: &Facts,
             let seed = egui::DragValue::new(&mut form.split_seed).prefix("seed ");
             ui.add(seed).accessible_name("Seed of the split");
         });
-        ui.checkbox(&mut form.by_video, "Keep whole videos together");
+        let labels = desk.open.labels.labels();
+        let mut by_video = form.by_video.unwrap_or_else(|| Splits::videos_to_spare(labels));
+        let tip = "Neighbouring frames look alike: a test on frames of the training videos flatters";
+        if ui.checkbox(&mut by_video, "Keep whole videos together").on_hover_text(tip).changed() {
+            form.by_video = Some(by_video);
+        }
         if ui.add_enabled(!desk.open.is_changing(), egui::Button::new("Draw split")).clicked() {
             let request = SplitRequest {
                 train_fraction: f64::from(form.percent) / 100.0,
                 shuffles: 1,
                 seed: form.split_seed,
-                by_video: form.by_video,
+                by_video,
                 force: false,
             };
             desk.open.labels.save();
@@ -237,6 +252,16 @@ fn more(ui: &mut egui::Ui, desk: &mut Desk<'_>, form: &mut Form) {
         });
         ui.end_row();
         precision_choice(ui, &mut form.precision);
+        ui.end_row();
+        let label = ui.label("Networks");
+        ui.horizontal(|ui| {
+            let range = 1..=MOST_MEMBERS;
+            ui.add(egui::DragValue::new(&mut form.members).range(range).speed(0.05)).labelled_by(label.id);
+            ui.weak(match form.members {
+                1 => "one".to_owned(),
+                n => format!("an ensemble: {n} times as long, and it says how sure it is of every point"),
+            });
+        });
         ui.end_row();
         let label = ui.label("Seed of the training");
         ui.add(egui::DragValue::new(&mut form.seed)).labelled_by(label.id);

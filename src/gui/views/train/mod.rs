@@ -202,7 +202,7 @@ impl TrainView {
             // A key alone replaces no model.
             if start.clicked() || good && !trained && desk.fired.has(Action::MainStep) {
                 let options = self.form.options(desk.prefs.device.clone());
-                self.start(desk, options);
+                self.start(desk, options, self.form.members());
             }
             if ui
                 .add_enabled(!running && resumable, egui::Button::new("Resume"))
@@ -221,7 +221,7 @@ impl TrainView {
                     max_minutes: self.form.max_minutes(),
                     ..Options::default()
                 };
-                self.start(desk, options);
+                self.start(desk, options, model.members);
             }
             if ui
                 .add_enabled(running, egui::Button::new("Stop training"))
@@ -260,7 +260,11 @@ impl TrainView {
             return;
         };
         let (done, total) = model.steps;
-        let how = if model.complete {
+        let how = if model.members > 1 && model.resumable {
+            format!("an ensemble of {} that was stopped; Resume goes on from here", model.members)
+        } else if model.members > 1 {
+            format!("an ensemble of {}, complete", model.members)
+        } else if model.complete {
             format!("complete, {done} steps")
         } else if model.resumable {
             format!("stopped at step {done} of {total}; Resume goes on from here")
@@ -278,9 +282,9 @@ impl TrainView {
         }
     }
 
-    fn start(&mut self, desk: &mut Desk<'_>, options: Options) {
+    fn start(&mut self, desk: &mut Desk<'_>, options: Options, members: usize) {
         desk.open.labels.save(); // what was labelled a moment ago is trained on
-        self.run = Some(Run::start(desk, options));
+        self.run = Some(Run::start(desk, options, members));
     }
 }
 

@@ -11,7 +11,9 @@ use crate::jobs::{Handle, Jobs, Wake};
 use crate::project::Project;
 use crate::show;
 use crate::train::session::{self, Options, Trained};
-use crate::train::{BeganSeen, ExampleSeen, MeasuredSeen, Observer, Row, StepSeen};
+use crate::train::{
+    BeganSeen, Coverage, ExampleSeen, MeasuredSeen, Observer, Row, StepSeen, TrainedEnsemble, train_ensemble,
+};
 use eframe::egui::{self, RichText};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -96,6 +98,7 @@ impl Observer for Watcher {
     fn began(&self, seen: &BeganSeen) {
         self.tell(|told| {
             told.history = History::of(&seen.log);
+            (told.last, told.examples) = (None, Vec::new()); // of the network before
             told.began = Some(seen.clone());
         });
     }
@@ -115,9 +118,33 @@ impl Observer for Watcher {
     }
 }
 
+/// What came of a training, in words.
+struct Done {
+    words: String,
+    verdict: Option<String>,
+}
+
+impl Done {
+    fn one(done: Trained) -> Self {
+        let o = &done.outcome;
+        let words = format!("Done: {} steps in {}; {}.", o.steps, lasting(o.seconds), o.ended);
+        Self { words, verdict: done.verdict }
+    }
+
+    fn ensemble(done: &TrainedEnsemble) -> Self {
+        let seconds = done.members.iter().map(|m| m.outcome.seconds).sum();
+        let mut words = format!("Done: {} networks in {}", done.members.len(), lasting(seconds));
+        if let Some(px) = done.test_px {
+            words += &format!("; together {px:.2} px off on test frames");
+        }
+        let verdict = done.coverage.as_ref().map(Coverage::words);
+        Self { words: words + ".", verdict }
+    }
+}
+
 /// How a training ended.
 enum Ended {
-    Well(Box<Trained>),
+    Well(Done),
     Stopped,
     Badly(String),
 }
@@ -126,7 +153,7 @@ enum Ended {
 pub(super) struct Run {
     /// The shuffle it is of.
     pub shuffle: u32,
-    handle: Handle<Trained>,
+    handle: Handle<Done>,
     watcher: Arc<Watcher>,
     version: u64,
     began: Option<BeganSeen>,
@@ -148,8 +175,8 @@ pub(super) enum News {
 }
 
 impl Run {
-    /// Starts it.
-    pub fn start(desk: &mut Desk<'_>, options: Options) -> Self {
+    /// Starts it, of one network or of an ensemble.
+    pub fn start(desk: &mut Desk<'_>, options: Options, members: usize) -> Self {
         let root = desk.open.project().root().to_path_buf();
         let watcher = Arc::new(Watcher { told: Mutex::default(), wake: Arc::clone(desk.wake) });
         let (inside, shuffle) = (Arc::clone(&watcher), options.shuffle);
@@ -160,12 +187,16 @@ impl Run {
         };
         let handle = desk.jobs.start(title, move |watch| {
             let mut project = Project::open(&root, watch)?;
+            if members > 1 {
+                let done = train_ensemble(&mut project, &options, members, watch, Some(&*inside))?;
+                return Ok(Done::ensemble(&done));
+            }
             let done = session::train_seen(&mut project, &options, watch, Some(&*inside))?;
             // The model is there; a picture is no reason to call the training failed.
             if let Err(e) = show::learning_curve(&done.folder) {
                 watch.warn(&format!("the learning curve was not drawn: {e}"));
             }
-            Ok(done)
+            Ok(Done::one(done))
         });
         Self {
             shuffle,
@@ -208,7 +239,7 @@ impl Run {
         }
         if self.ended.is_none() {
             let ended = match self.handle.poll() {
-                Some(Ok(done)) => Some(Ended::Well(Box::new(done))),
+                Some(Ok(done)) => Some(Ended::Well(done)),
                 Some(Err(e)) if e.kind() == Kind::Cancelled => Some(Ended::Stopped),
                 Some(Err(e)) => Some(Ended::Badly(e.to_string())),
                 None if !self.handle.is_running()
@@ -245,6 +276,10 @@ impl Run {
     fn state(&self, ui: &mut egui::Ui) {
         let theme = Theme::of(ui);
         if let Some(b) = &self.began {
+            let (member, count) = b.member;
+            if count > 1 {
+                ui.strong(format!("Network {member} of {count}"));
+            }
             ui.label(format!(
                 "{} from {}, on {} in {}. {} frames to train on, {} to test on, {} crops of {} px a step.",
                 b.net, b.start, b.device, b.precision, b.train_frames, b.test_frames, b.batch, b.side
@@ -253,13 +288,7 @@ impl Run {
         match &self.ended {
             None => self.progress(ui),
             Some(Ended::Well(done)) => {
-                let o = &done.outcome;
-                let time = lasting(o.seconds);
-                ui.label(
-                    RichText::new(format!("Done: {} steps in {time}; {}.", o.steps, o.ended))
-                        .color(theme.good)
-                        .strong(),
-                );
+                ui.label(RichText::new(&done.words).color(theme.good).strong());
                 if let Some(verdict) = &done.verdict {
                     ui.add(egui::Label::new(RichText::new(verdict).size(15.0)).wrap());
                 }
