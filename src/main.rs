@@ -6,9 +6,11 @@ fn main() -> std::process::ExitCode {
     limn::cli::run()
 }
 
-/// Starts the program anew with OpenMP's threads told to sleep, not spin, while they wait for each other.
+/// Starts the program anew with OpenMP's threads told to sleep, not spin, while they wait for each other for longer than
+/// some microseconds.
 ///
-/// Spinning makes everything many times slower as soon as another program, or limn's own decoder, wants a core too.
+/// Spinning makes everything many times slower as soon as another program, or limn's own decoder, wants a core too;
+/// sleeping at once costs training of small networks, whose steps are hundreds of short pieces, a quarter of its speed.
 /// libgomp reads the wish once, when it is loaded, so it has to be there before the program starts. A wish of the
 /// user's own stays.
 #[cfg(all(unix, feature = "torch"))]
@@ -23,6 +25,9 @@ fn rest_while_waiting() {
         let _ = {
             let mut again = std::process::Command::new(program);
             again.args(std::env::args_os().skip(1)).env(WISH, "passive");
+            if std::env::var_os("GOMP_SPINCOUNT").is_none() {
+                again.env("GOMP_SPINCOUNT", "1000");
+            }
             // fp32 means fp32 on NVIDIA's cards too, not their shortened TF32.
             if std::env::var_os("NVIDIA_TF32_OVERRIDE").is_none() {
                 again.env("NVIDIA_TF32_OVERRIDE", "0");

@@ -1,7 +1,7 @@
 use super::{Report, Terminal};
 use crate::error::Result;
 use crate::pose::Labels;
-use crate::project::{FoldsRequest, LabelStore, Project, SplitRequest, Splits};
+use crate::project::{FoldsRequest, LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -69,6 +69,34 @@ impl Args {
     }
 }
 
+/// Of shuffles that do not bring what their number promises.
+fn warn(splits: &[Split], by_video: bool, terminal: &Terminal) {
+    let same =
+        splits.iter().enumerate().filter(|(i, s)| splits[..*i].iter().any(|o| o.test == s.test)).count();
+    if same > 0 {
+        terminal.warn(&format!(
+            "{same} of {} shuffles test on the very pictures of another one{}",
+            splits.len(),
+            if by_video {
+                ": there are too few videos for so many draws (--folds tests each once)"
+            } else {
+                ""
+            }
+        ));
+    }
+    for s in splits.iter().filter(|_| by_video).take(1) {
+        #[allow(clippy::cast_precision_loss)] // counts
+        let reached = s.train.len() as f64 / (s.train.len() + s.test.len()).max(1) as f64;
+        if (reached - s.train_fraction).abs() > 0.1 {
+            terminal.warn(&format!(
+                "whole videos make {:.0} % of the pictures to train on, not {:.0} % (--by-frame comes nearer)",
+                reached * 100.0,
+                s.train_fraction * 100.0
+            ));
+        }
+    }
+}
+
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let mut project = Project::open(&args.project, terminal)?;
     let store = LabelStore::read(&project, terminal)?;
@@ -90,6 +118,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     if let Some(why) = why {
         terminal.note(&why);
     }
+    warn(&splits, by_video, terminal);
     let path = Splits::path(&project);
     let mut text = String::new();
     let mut list = Vec::new();

@@ -42,7 +42,7 @@ pub(super) struct Args {
     /// Begin from this weight file (.pth or .safetensors) instead of limn's own copy
     #[arg(long, value_name = "FILE", conflicts_with = "init")]
     weights: Option<PathBuf>,
-    /// Stop after so many minutes; the schedule is stretched to fit
+    /// End after so many minutes at most, with the whole schedule in them; of an ensemble, for each network
     #[arg(long, value_name = "M")]
     max_minutes: Option<f64>,
     /// Length of the schedule in passes through the training frames [default: by steps, as the recipe says]

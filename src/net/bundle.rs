@@ -63,7 +63,7 @@ fn is_one(n: &usize) -> bool {
 pub struct Training {
     /// The seed of weights, batches and augmentation.
     pub seed: u64,
-    /// SHA-256 of the labels and pictures.
+    /// SHA-256 of the labels and of the split; of the pictures, see [`Settings::pictures`].
     pub data_hash: String,
     /// SHA-256 of the split.
     pub split_hash: String,

@@ -515,8 +515,10 @@ fn by_video(keys: &[FrameKey], want: usize, rng: &mut ChaCha8Rng) -> Result<(Vec
         }
     }
     if tested.is_empty() {
-        // Every video has far more than the share; the smallest does least harm.
-        tested.extend(order.iter().min_by_key(|v| size(v)));
+        // Every video has far more than the share: one at random, but none of the larger half.
+        let mut sizes: Vec<usize> = order.iter().map(|v| size(v)).collect();
+        sizes.sort_unstable();
+        tested.extend(order.iter().find(|v| size(v) <= sizes[(sizes.len() - 1) / 2]));
     }
     Ok(keys.iter().cloned().partition(|k| !tested.contains(k.video.as_str())))
 }

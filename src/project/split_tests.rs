@@ -123,6 +123,15 @@ fn videos_stay_together() {
         assert!(s.test.iter().all(|k| s.train.iter().all(|t| t.video != k.video)));
         assert!(s.test.len() <= 20, "{}", s.test.len());
     }
+    // Videos that are all larger than the share: not always the same one, and not the largest.
+    let large = labels(&[("a", 30), ("b", 40), ("c", 50)]);
+    let tested: BTreeSet<usize> = (0..20)
+        .map(|seed| {
+            let ask = SplitRequest { by_video: true, train_fraction: 0.95, seed, shuffles: 1, ..ASK };
+            drawn(&large, &ask).unwrap().remove(0).test.len()
+        })
+        .collect();
+    assert_eq!(tested.into_iter().collect::<Vec<_>>(), [30, 40]);
 }
 
 #[test]

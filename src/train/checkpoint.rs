@@ -40,6 +40,15 @@ pub struct State {
     pub complete: bool,
     /// The run's seed.
     pub seed: u64,
+    /// What it began with, in words; empty in files of older versions, as the next two.
+    #[serde(default)]
+    pub start: String,
+    /// The same as the bundle's settings have it.
+    #[serde(default)]
+    pub init: String,
+    /// The hash of the weights it began with.
+    #[serde(default)]
+    pub init_hash: String,
     /// The time the schedule is stretched over, if it goes by the clock.
     pub max_minutes: Option<f64>,
     /// Total steps of the schedule.

@@ -1,6 +1,7 @@
 //! Error against the number of labelled frames, and what more of them would bring.
 
 use super::checkpoint::State;
+use super::ensemble::finished;
 use super::evaluate::{Judged, Summary, quantile};
 use super::evaluation::{EvaluateOptions, judge_keys, table};
 use super::recipe::Recipe;
@@ -164,8 +165,14 @@ pub fn learning_curve(
             .mend("give --points a number from 3 to 20"));
     }
     let shuffle = options.evaluate.shuffle;
-    let model = snapshot(project, shuffle, &options.evaluate.snapshot)?;
-    let card = Card::read(&model)?;
+    let mut model = snapshot(project, shuffle, &options.evaluate.snapshot)?;
+    let mut card = Card::read(&model)?;
+    if card.members > 1 {
+        watch.note("the learning curve of an ensemble is that of its first network");
+        let member = model.parent().unwrap_or(&model).join("member-1");
+        model = finished(&member);
+        card = Card::read(&model)?;
+    }
     let labels = LabelStore::read(project, watch)?.labels().clone();
     let split = Splits::load(project, shuffle, &labels, watch)?;
     if split.test.is_empty() {
@@ -178,8 +185,9 @@ pub fn learning_curve(
             .mend(format!("train it again with `limn train --shuffle {shuffle}`, then measure the curve")));
     }
     let folder = project.models_folder(split.train_fraction, shuffle);
-    let state = State::describe(&folder)?.filter(|s| s.net == card.net);
-    let way = Way::of(&card, state.as_ref(), options)?;
+    let own = model.parent().unwrap_or(&folder);
+    let state = State::describe(own)?.filter(|s| s.net == card.net);
+    let way = Way::of(&card, options)?;
     let minutes = state.as_ref().map_or(0.0, |s| s.seconds / 60.0);
     let again = options.max_minutes.is_some_and(|m| minutes > 1.1 * m);
 
@@ -256,21 +264,28 @@ struct Way {
     start: Start,
     device: String,
     precision: Option<crate::net::Precision>,
+    /// What it began with, as its card has it.
+    init: (String, String),
     max_minutes: Option<f64>,
 }
 
 impl Way {
-    fn of(card: &Card, state: Option<&State>, options: &CurveOptions) -> Result<Self> {
-        let mut recipe = match state {
-            Some(s) => s.recipe.clone(),
+    fn of(card: &Card, options: &CurveOptions) -> Result<Self> {
+        let settings = card.training.settings.as_ref();
+        let mut recipe = match settings {
+            Some(s) => serde_yaml::from_value(s.recipe.clone()).map_err(|e| {
+                Error::new(Kind::Bundle, format!("the training recipe in this model cannot be used: {e}"))
+                    .mend("train it again")
+            })?,
             None => Recipe::for_net(&card.net.net)?,
         };
         recipe.steps = card.training.steps.max(1);
         // Only the end counts.
         (recipe.evaluations, recipe.patience) = (1, 0);
-        let start = match card.training.start.as_str() {
-            "random weights" => Start::Random,
-            words => words.strip_prefix("weights of ").map_or(Start::Pretrained, |f| Start::File(f.into())),
+        let start = match settings.map(|s| s.init.as_str()) {
+            Some("random") => Start::Random,
+            Some("imagenet" | "") | None => Start::Pretrained,
+            Some(file) => Start::File(file.into()),
         };
         Ok(Self {
             net: card.net.net.clone(),
@@ -278,7 +293,8 @@ impl Way {
             seed: card.training.seed,
             start,
             device: options.evaluate.device.clone(),
-            precision: state.and_then(|s| s.precision.parse().ok()),
+            precision: settings.and_then(|s| s.precision.parse().ok()),
+            init: settings.map_or_else(Default::default, |s| (s.init.clone(), s.init_hash.clone())),
             max_minutes: options.max_minutes,
         })
     }
@@ -305,11 +321,24 @@ fn trained(
     let recipe = folder.join("recipe.yaml");
     let same = std::fs::read_to_string(&recipe).is_ok_and(|old| old == text);
     let last = snapshot_folder(folder, "last");
-    let finished = |card: &Card| card.training.complete && card.training.data_hash == data;
-    if same && Card::read(&last).is_ok_and(|card| finished(&card)) {
+    // A recipe is the same for networks of several sizes: all else must be the same too.
+    let alike = |net: &str, seed: u64, init: &str, init_hash: &str, precision: &str| {
+        same && net == way.net
+            && seed == way.seed
+            && (init, init_hash) == (way.init.0.as_str(), way.init.1.as_str())
+            && way.precision.is_none_or(|p| p.to_string() == precision)
+    };
+    let finished = |card: &Card| {
+        let t = &card.training;
+        let s = t.settings.clone().unwrap_or_default();
+        t.complete && t.data_hash == data && alike(&card.net.net, t.seed, &s.init, &s.init_hash, &s.precision)
+    };
+    if Card::read(&last).is_ok_and(|card| finished(&card)) {
         return Ok(last);
     }
-    let resume = same && State::describe(folder)?.is_some_and(|s| s.data == data && !s.complete);
+    let resume = State::describe(folder)?.is_some_and(|s| {
+        s.data == data && !s.complete && alike(&s.net.net, s.seed, &s.init, &s.init_hash, &s.precision)
+    });
     files::make_folder(folder)?;
     files::write_whole(&recipe, text.as_bytes())?;
     let options = Options {

@@ -58,6 +58,9 @@ pub fn train_ensemble(
         Some(begun) => begun.go_on(options, count, &folder)?,
         None => {
             files::make_folder(&folder)?;
+            if !options.resume {
+                forget_members(&folder)?;
+            }
             Unfinished::of(options, count)?.write(&folder)?;
             options.clone()
         }
@@ -251,11 +254,22 @@ fn yaml(value: &impl Serialize) -> Result<String> {
 }
 
 /// A member's last state, or its best one when it was stopped.
-fn finished(folder: &Path) -> PathBuf {
+pub(super) fn finished(folder: &Path) -> PathBuf {
     let last = snapshot_folder(folder, "last");
     let best = snapshot_folder(folder, "best");
     let complete = Card::read(&last).is_ok_and(|c| c.training.complete);
     if complete || !best.join("model.yaml").is_file() { last } else { best }
+}
+
+/// The members of an ensemble that was trained in this place before are none of this one, which takes up what it finds
+/// when it goes on.
+fn forget_members(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io("read the folder", folder, e))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("member-") {
+            State::remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// A single network that was trained in this place before gives way, as it does to the next single one.

@@ -22,7 +22,7 @@ use super::spread::{Coverage, coverage};
 use super::verdict::human;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::net::{Bundle, Calibration, Card, Precision, Predictor, RADIUS_90, Score, device};
+use crate::net::{Bundle, Calibration, Card, Precision, Predictor, Score, device};
 use crate::pose::{FrameKey, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, Splits};
 use crate::watch::Watch;
@@ -274,18 +274,16 @@ pub fn evaluate_shuffles(
     let coverage = coverage(&test, first.card.members);
     let mut verdict = pooled.as_ref().map_or_else(String::new, |p| pooled_words(&shuffles, p));
     verdict += &super::verdict(&report, frame_px);
+    let chosen = measured.iter().any(|m| m.snapshot.ends_with("snapshot-best"));
+    if chosen && report.test.n_points > 0 {
+        verdict += " This state was chosen as the one with the smallest test error, so that the figure is too good by a little.";
+    }
     let words = likelihood.words();
     if !words.is_empty() && report.test.n_points > 0 {
         verdict = format!("{verdict} {words}");
     }
     if let Some(c) = &coverage {
-        let _ = write!(
-            verdict,
-            " Of {} held-out points {:.0} % lie within the radius that should hold 90 %, {:.1} standard deviations.",
-            c.n_points,
-            c.within_cross_fitted * 100.0,
-            RADIUS_90
-        );
+        let _ = write!(verdict, " {}", c.words());
     }
     let done = Evaluated {
         verdict,
@@ -454,7 +452,8 @@ fn likelihoods(measured: &[Measured], within_px: f64) -> (Calibrated, Option<Vec
         map_of_model: alone.and_then(Measured::calibration).copied(),
         map_fitted_here: alone.filter(|_| why_not.is_none()).and_then(|m| calibrate(&m.test, within_px).ok()),
         raw: Reliability::grouped(&raw),
-        calibrated_cross_fitted: Reliability::grouped(&held).filter(|_| why_not.is_none()),
+        // Of several networks, those that have a map; `why_not` names another.
+        calibrated_cross_fitted: Reliability::grouped(&held).filter(|_| !held.is_empty()),
         why_not: why_not.clone(),
     };
     (calibrated, Some(chances).filter(|_| why_not.is_none()))

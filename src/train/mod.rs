@@ -8,7 +8,7 @@
 //!
 //! ```
 //! let recipe = limn::train::Recipe::for_net("efficientnet_lite0")?;
-//! assert!(recipe.rate_at(0, recipe.steps) < recipe.rate_at(recipe.warmup, recipe.steps));
+//! assert!(recipe.rate_at(0, 0.0) < recipe.rate_at(recipe.warmup, 0.01));
 //! # Ok::<(), limn::Error>(())
 //! ```
 

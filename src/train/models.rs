@@ -122,6 +122,8 @@ fn look(facts: &mut ModelFacts) -> Result<()> {
         facts.seed = begun.seed;
         facts.net = begun.net.or_else(|| facts.net.take());
         facts.pretrained = begun.start != Start::Random;
+        facts.complete = false;
+        return Ok(());
     }
     if let Some(state) = State::describe(&facts.folder)? {
         facts.net = Some(state.net.net.clone());

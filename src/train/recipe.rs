@@ -192,12 +192,15 @@ impl Recipe {
         Ok(())
     }
 
-    /// The share of the peak learning rate at `step` of `total`: linear warm-up, then a half cosine down to 2 %.
+    /// The share of the peak learning rate after `step` steps, when `done` (0 to 1) of the schedule has passed, by steps or
+    /// by the clock: linear warm-up, then a half cosine down to 2 %.
+    ///
+    /// Warm-up goes by steps, however fast the clock runs, but takes no more than a tenth of a short schedule.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // step counts are small
-    pub fn rate_at(&self, step: u64, total: u64) -> f64 {
-        let warm = ((step + 1) as f64 / self.warmup.max(1) as f64).min(1.0);
-        warm * Self::cooling(step as f64 / total.max(1) as f64)
+    pub fn rate_at(&self, step: u64, done: f64) -> f64 {
+        let warm = ((step + 1) as f64 / self.warmup.max(1) as f64).max(done * 10.0).min(1.0);
+        warm * Self::cooling(done)
     }
 
     /// The half cosine: 1 at the beginning (`done` = 0), 2 % at the end (`done` = 1).
@@ -215,9 +218,9 @@ mod tests {
     fn built_in_recipes_are_sound() {
         for net in ["efficientnet_lite0", "resnet_50"] {
             let r = Recipe::for_net(net).unwrap();
-            assert!(r.rate_at(0, r.steps) < 0.2);
-            assert!(r.rate_at(r.warmup, r.steps) > 0.9);
-            assert!(r.rate_at(r.steps, r.steps) < 0.03);
+            assert!(r.rate_at(0, 0.0) < 0.2);
+            assert!(r.rate_at(r.warmup, 0.01) > 0.9);
+            assert!(r.rate_at(r.steps, 1.0) < 0.03);
         }
         assert_eq!(Recipe::for_net("vgg").unwrap_err().kind(), Kind::Usage);
     }
@@ -225,11 +228,13 @@ mod tests {
     #[test]
     fn the_rate_rises_and_falls() {
         let r = Recipe { warmup: 10, ..Recipe::for_net("resnet_18").unwrap() };
-        assert!((r.rate_at(0, 100) - 0.1).abs() < 1e-9);
-        assert!((r.rate_at(4, 100) - 0.5 * Recipe::cooling(0.04)).abs() < 1e-12);
-        assert!((r.rate_at(50, 100) - 0.51).abs() < 1e-12);
-        assert!((r.rate_at(100, 100) - 0.02).abs() < 1e-12);
-        assert!((10..100).all(|s| r.rate_at(s, 100) > r.rate_at(s + 1, 100)));
+        assert!((r.rate_at(0, 0.0) - 0.1).abs() < 1e-9);
+        assert!((r.rate_at(4, 0.04) - 0.5 * Recipe::cooling(0.04)).abs() < 1e-12);
+        assert!((r.rate_at(0, 0.2) - Recipe::cooling(0.2)).abs() < 1e-12, "a slow machine's clock");
+        assert!((r.rate_at(50, 0.5) - 0.51).abs() < 1e-12);
+        assert!((r.rate_at(100, 1.0) - 0.02).abs() < 1e-12);
+        let at = |s: u32| r.rate_at(u64::from(s), f64::from(s) / 100.0);
+        assert!((10..100).all(|s| at(s) > at(s + 1)));
     }
 
     #[test]

@@ -49,7 +49,15 @@ pub(super) fn file_hash(path: &Path) -> Result<String> {
 
 /// The machine, in words, as far as it can change what is computed.
 pub(super) fn machine(device: &str) -> String {
-    format!("{} {}, {device}", std::env::consts::OS, std::env::consts::ARCH)
+    let processor = processor().map_or_else(String::new, |p| format!(", {p}"));
+    format!("{} {}{processor}, {device}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// The processor's name, where the system tells it in a file.
+fn processor() -> Option<String> {
+    let all = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = all.lines().find(|l| l.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 /// A training to be repeated.

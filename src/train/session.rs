@@ -30,7 +30,7 @@ use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where the weights come from.
@@ -403,6 +403,9 @@ struct Begun {
 /// Loads the weights to begin with, and says which they are; for a run in `folder` that goes on, which they were.
 fn begin_with(net: &Net, name: &str, options: &Options, folder: &Path, watch: &dyn Watch) -> Result<Begun> {
     if options.resume {
+        if let Some(state) = State::describe(folder)?.filter(|s| !s.init.is_empty()) {
+            return Ok(Begun { start: state.start, init: state.init, init_hash: state.init_hash });
+        }
         let began = Card::read(&snapshot_folder(folder, "last")).map(|c| c.training).unwrap_or_default();
         let start = Some(began.start).filter(|s| !s.is_empty()).unwrap_or_else(|| "resumed".into());
         let settings = began.settings.unwrap_or_default();
@@ -462,6 +465,20 @@ fn tell_of_labels(train: &Dataset, skeleton: &Skeleton, watch: &dyn Watch) {
 fn tell_of_twins(sets: &[Option<&Dataset>], hashes: &BTreeMap<String, String>, watch: &dyn Watch) {
     /// Two clicks of the same person are nearer to each other, in pixels.
     const APART: f64 = 5.0;
+    if let [Some(train), Some(test)] = sets {
+        let hash = |e: &&Example| hashes.get(&e.key.to_string());
+        let learnt: BTreeSet<_> = train.examples().iter().filter_map(|e| hash(&e)).collect();
+        let twins: Vec<_> =
+            test.examples().iter().filter(|e| hash(e).is_some_and(|h| learnt.contains(h))).collect();
+        if let Some(one) = twins.first() {
+            watch.warn(&format!(
+                "{} test frames are also trained on, as the same picture under another name ({} is one): the test error \
+                 flatters; keep one of each",
+                twins.len(),
+                one.key
+            ));
+        }
+    }
     let mut seen: BTreeMap<&str, &Example> = BTreeMap::new();
     for example in sets.iter().flatten().flat_map(|s| s.examples()) {
         let Some(hash) = hashes.get(&example.key.to_string()) else { continue };

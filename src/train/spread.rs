@@ -37,10 +37,11 @@ impl Coverage {
     #[must_use]
     pub fn words(&self) -> String {
         format!(
-            "Standard deviations are {:.2} px on average; {:.0} % of {} held-out points lie within their {:.0} % radius.",
+            "Standard deviations are {:.2} px on average; of {} held-out points {:.0} % lie within the radius that should hold \
+             {:.0} %, {RADIUS_90:.2} standard deviations.",
             self.mean_sd_px,
-            self.within_cross_fitted * 100.0,
             self.n_points,
+            self.within_cross_fitted * 100.0,
             self.level * 100.0
         )
     }
@@ -95,12 +96,13 @@ fn fitted(pairs: &[(f64, f64)]) -> Option<Spread> {
 #[must_use]
 pub fn coverage(judged: &[Judged], members: usize) -> Option<Coverage> {
     let all = fit(judged)?;
-    // Whole frames are held out: what is off in one point of a frame often is in the others.
+    // Whole frames are held out, neighbours together: what is off in one point often is in the others, and soon after.
     let frames: BTreeSet<String> = judged.iter().map(|j| j.key.to_string()).collect();
     let order: Vec<&String> = frames.iter().collect();
     let folds = FOLDS.min(order.len());
-    let fold_of =
-        |j: &Judged| order.iter().position(|k| **k == j.key.to_string()).unwrap_or(0) % folds.max(1);
+    let fold_of = |j: &Judged| {
+        order.iter().position(|k| **k == j.key.to_string()).unwrap_or(0) * folds / order.len().max(1)
+    };
     let (mut inside, mut raw, mut sum, mut count) = (0_usize, 0_usize, 0.0, 0_usize);
     for fold in 0..folds {
         let others = pairs(judged.iter().filter(|j| fold_of(j) != fold));

@@ -117,6 +117,9 @@ impl<'a> Trainer<'a> {
             evaluations: 0,
             complete: false,
             seed: plan.seed,
+            start: card.training.start.clone(),
+            init: card.training.settings.as_ref().map_or_else(String::new, |s| s.init.clone()),
+            init_hash: card.training.settings.as_ref().map_or_else(String::new, |s| s.init_hash.clone()),
             max_minutes: plan.max_minutes,
             total_steps: plan.steps.unwrap_or(recipe.steps),
             side,
@@ -142,6 +145,18 @@ impl<'a> Trainer<'a> {
                 )
                 .at(plan.folder.display())
                 .mend("resume without --epochs, or train again without --resume"));
+            }
+            if let Some(minutes) = plan
+                .max_minutes
+                .filter(|m| !saved.complete && saved.max_minutes != Some(*m) && saved.seconds >= m * 60.0)
+            {
+                let taken = saved.seconds / 60.0;
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("the training took {taken:.1} minutes so far, so that {minutes} are over"),
+                )
+                .at(plan.folder.display())
+                .mend("give --max-minutes more, or leave it out"));
             }
             resumed = Some(tensors);
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
@@ -204,6 +219,10 @@ impl<'a> Trainer<'a> {
             Loader { data: train, recipe: self.recipe, side: self.state.side, pairs, seed: self.state.seed };
         self.per_epoch = (train.len() as u64).div_ceil(self.recipe.batch as u64).max(1);
         let first = self.state.step;
+        if !self.plan.resume {
+            // Whatever happens from here, `--resume` must not take up the run that was here before.
+            State::remove(&self.plan.folder)?;
+        }
         watch.begin("train", Some(self.state.total_steps));
         watch.advance(first);
         let result = loader.run(first, |batches| self.learn(batches, train, test, watch));
@@ -401,13 +420,8 @@ impl<'a> Trainer<'a> {
         self.before + self.began.elapsed().as_secs_f64()
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn rate(&self) -> f64 {
-        let done = self.progress();
-        // Warm-up goes by steps, however fast the clock runs, but takes no more than a tenth of a short schedule.
-        let warm =
-            ((self.state.step + 1) as f64 / self.recipe.warmup.max(1) as f64).max(done * 10.0).min(1.0);
-        warm * Recipe::cooling(done)
+        self.recipe.rate_at(self.state.step, self.progress())
     }
 
     /// One gradient step; whether the gradient was finite.

@@ -168,6 +168,17 @@ fn an_ensemble_is_trained_stopped_and_goes_on() {
     assert!(done.folder.join("evaluation/report.html").is_file());
     settled(&mut w);
     look(&mut w, "ensemble");
+    // Another one, over it: what it will take up are its own members alone.
+    let checkpoint = |n: u32| done.folder.join(format!("member-{n}/checkpoint.yaml"));
+    assert!(checkpoint(2).is_file());
+    click(&mut w, "Train again");
+    until(&mut w, "the first network", |h| says(h, "Network 1 of 2") && says(h, "images/s"));
+    click(&mut w, "Stop training");
+    until(&mut w, "the stop", |h| says(h, "Stopped at step"));
+    settled(&mut w);
+    assert!(checkpoint(1).is_file() && !checkpoint(2).exists());
+    let again = models(&project).unwrap().remove(0);
+    assert!(again.resumable && !again.complete && again.model.is_some(), "{again:?}");
     never_waited();
 }
 

@@ -7,7 +7,7 @@ use crate::net::Precision;
 use crate::project::Project;
 use crate::show;
 use crate::train::session::{self, EvaluateOptions};
-use crate::train::{Coverage, ModelFacts, Report, Summary};
+use crate::train::{ModelFacts, Report, Summary};
 use crate::watch::Watch;
 use eframe::egui::{self, Button, Grid, Label, RichText, ScrollArea};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,6 @@ struct Evaluation {
     device: String,
     verdict: String,
     report: Report,
-    /// What likelihoods, and the standard deviations of an ensemble, are worth.
-    trust: Vec<String>,
     folder: PathBuf,
 }
 
@@ -83,9 +81,6 @@ impl Evaluating {
             ui.add(Label::new(RichText::new(&e.verdict).size(15.0)).wrap());
             ui.weak(format!("{} on {}", e.scorer, e.device));
             table(ui, &e.report);
-            for line in &e.trust {
-                ui.add(Label::new(line).wrap());
-            }
             ui.horizontal_wrapped(|ui| {
                 let page = e.folder.join("report.html");
                 let open = ui.button("Open the report").on_hover_text("A page to read, print and pass on");
@@ -156,11 +151,6 @@ fn evaluate(root: &Path, shuffle: u32, device: String, watch: &dyn Watch) -> Res
         scorer: done.scorer,
         device: done.device,
         verdict: done.verdict,
-        trust: [Some(done.likelihood.words()), done.coverage.as_ref().map(Coverage::words)]
-            .into_iter()
-            .flatten()
-            .filter(|w| !w.is_empty())
-            .collect(),
         report: done.report,
         folder: done.folder,
     })

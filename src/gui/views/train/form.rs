@@ -259,8 +259,11 @@ fn more(ui: &mut egui::Ui, desk: &mut Desk<'_>, form: &mut Form) {
             ui.add(egui::DragValue::new(&mut form.members).range(range).speed(0.05)).labelled_by(label.id);
             ui.weak(match form.members {
                 1 => "one".to_owned(),
-                n => format!("an ensemble: {n} times as long, and it says how sure it is of every point"),
-            });
+                n => format!("an ensemble, {n} times as long"),
+            })
+            .on_hover_text(
+                "Several networks tell how sure they are of every point: a standard deviation in pixels",
+            );
         });
         ui.end_row();
         let label = ui.label("Seed of the training");

@@ -218,7 +218,6 @@ impl TrainView {
                     start: if model.pretrained { Start::Pretrained } else { Start::Random },
                     seed: Some(model.seed),
                     resume: true,
-                    max_minutes: self.form.max_minutes(),
                     ..Options::default()
                 };
                 self.start(desk, options, model.members);

@@ -297,6 +297,8 @@ impl Run {
                 let at = self.last.map_or_else(String::new, |s| format!(" at step {}", s.step));
                 let words = if self.last.is_some() {
                     format!("Stopped{at}. The network as it was is kept; Resume goes on from here.")
+                } else if self.began.as_ref().is_some_and(|b| b.member.0 > 1) {
+                    "Stopped. The networks that are done are kept; Resume goes on from here.".to_owned()
                 } else {
                     "Stopped before the first step; nothing was changed.".to_owned()
                 };
