@@ -300,7 +300,7 @@ impl Run {
                 } else if self.began.as_ref().is_some_and(|b| b.member.0 > 1) {
                     "Stopped. The networks that are done are kept; Resume goes on from here.".to_owned()
                 } else {
-                    "Stopped before the first step; nothing was changed.".to_owned()
+                    "Stopped before the first step; a model that was here before is kept.".to_owned()
                 };
                 ui.label(RichText::new(words).color(theme.warn).strong());
             }
