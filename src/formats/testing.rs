@@ -19,8 +19,9 @@ pub fn openfield(file: &str) -> Option<PathBuf> {
 
 /// Names as people give them: letters of any script, spaces, commas, quotes.
 fn name() -> impl Strategy<Value = String> {
-    "[a-zA-Z0-9äßÿжЖ鼠🐭_,;'\"\\\\. -]{0,12}[a-z鼠]"
-        .prop_filter("means something else", |n: &String| n != "single" && n != "nan" && n.trim() == n)
+    "[a-zA-Z0-9äßÿжЖ鼠🐭_,;'\"\\\\. -]{0,12}[a-z鼠]".prop_filter("means something else", |n: &String| {
+        n != "single" && !n.eq_ignore_ascii_case("nan") && n.trim() == n
+    })
 }
 
 fn names(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<String>> {

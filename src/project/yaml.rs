@@ -392,7 +392,8 @@ fn emit_text(t: &str, in_flow: bool) -> String {
         || t.contains(": ")
         || t.contains(" #")
         || t.ends_with(':')
-        || (in_flow && t.contains([',', '[', ']', '{', '}', ':']));
+        // A dash before a bracket is refused by the parser, though YAML allows it.
+        || (in_flow && (t.contains([',', '[', ']', '{', '}', ':']) || t.ends_with('-')));
     if quote { format!("'{}'", t.replace('\'', "''")) } else { t.to_owned() }
 }
 
@@ -481,6 +482,14 @@ mod tests {
         fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
             let _ = parse(&text);
         }
+    }
+
+    #[test]
+    fn a_dash_before_a_bracket_is_quoted() {
+        let value = Value::List(vec![Value::Map(vec![("k".into(), "a -".into())]), "b-".into()]);
+        let text = format!("key: {}\n", emit_flow(&value));
+        assert_eq!(text, "key: [{k: 'a -'}, 'b-']\n");
+        assert_eq!(parse(&text).unwrap().get("key").unwrap().1.value(), value);
     }
 
     #[test]
