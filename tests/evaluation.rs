@@ -70,8 +70,6 @@ fn folds_are_pooled_and_a_curve_is_measured() {
     let mut recipe = Recipe::for_net("efficientnet_lite0").unwrap();
     (recipe.steps, recipe.batch, recipe.crop, recipe.warmup, recipe.evaluations) = (2, 2, 64, 1, 1);
     recipe.head.width = 16;
-    let file = root.join("recipe.yaml");
-    std::fs::write(&file, serde_yaml::to_string(&recipe).unwrap()).unwrap();
     let watch = Quiet::default();
     for shuffle in 1..=3 {
         let options = Options {
@@ -80,7 +78,7 @@ fn folds_are_pooled_and_a_curve_is_measured() {
             device: "cpu".into(),
             precision: Some(Precision::Fp32),
             start: Start::Random,
-            recipe: Some(file.clone()),
+            recipe: Some(recipe.clone()),
             ..Options::default()
         };
         session::train(&mut project, &options, &watch).unwrap();

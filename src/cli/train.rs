@@ -3,8 +3,8 @@ use crate::error::Result;
 use crate::net::Precision;
 use crate::project::Project;
 use crate::show;
-use crate::train;
 use crate::train::session::{self, Start};
+use crate::train::{self, Recipe};
 use crate::watch::Watch;
 use serde_json::json;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         steps: None,
         seed: args.seed,
         resume: args.resume,
-        recipe: args.recipe.clone(),
+        recipe: args.recipe.as_deref().map(Recipe::read).transpose()?,
         like: args.like.clone(),
         ..session::Options::default()
     };

@@ -179,6 +179,29 @@ impl State {
         Ok(())
     }
 
+    /// Whether this run, saved in `folder`, can go on as the one that is planned.
+    ///
+    /// # Errors
+    /// Names what differs.
+    pub fn must_fit(&self, now: &Self, folder: &Path) -> Result<()> {
+        let what = if self.net != now.net {
+            "network"
+        } else if self.data != now.data {
+            "set of labels or split"
+        } else if self.seed != now.seed {
+            "seed"
+        } else if self.precision != now.precision {
+            "precision"
+        } else if self.recipe != now.recipe || self.side != now.side {
+            "recipe"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Kind::Usage, format!("the checkpoint was trained with another {what}"))
+            .at(folder.display())
+            .mend("resume with the same settings, or train again without --resume"))
+    }
+
     fn path(folder: &Path) -> PathBuf {
         folder.join("checkpoint.yaml")
     }

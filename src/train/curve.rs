@@ -5,7 +5,7 @@ use super::ensemble::finished;
 use super::evaluate::{Judged, Summary, quantile};
 use super::evaluation::{EvaluateOptions, judge_keys, table};
 use super::recipe::Recipe;
-use super::record::hash_of;
+use super::record::{hash_of, recipe_of};
 use super::session::{Options, Part, Start, snapshot, train};
 use super::trainer::snapshot_folder;
 use crate::error::{Error, Kind, Result};
@@ -273,10 +273,7 @@ impl Way {
     fn of(card: &Card, options: &CurveOptions) -> Result<Self> {
         let settings = card.training.settings.as_ref();
         let mut recipe = match settings {
-            Some(s) => serde_yaml::from_value(s.recipe.clone()).map_err(|e| {
-                Error::new(Kind::Bundle, format!("the training recipe in this model cannot be used: {e}"))
-                    .mend("train it again")
-            })?,
+            Some(s) => recipe_of(s)?,
             None => Recipe::for_net(&card.net.net)?,
         };
         recipe.steps = card.training.steps.max(1);
@@ -316,31 +313,31 @@ fn trained(
     watch: &dyn Watch,
 ) -> Result<PathBuf> {
     let data = hash_of(labels, &Split { train: part.to_vec(), ..split.clone() });
-    let text = serde_yaml::to_string(&way.recipe)
-        .map_err(|e| Error::new(Kind::Format, format!("cannot write the recipe: {e}")))?;
-    let recipe = folder.join("recipe.yaml");
-    let same = std::fs::read_to_string(&recipe).is_ok_and(|old| old == text);
     let last = snapshot_folder(folder, "last");
-    // A recipe is the same for networks of several sizes: all else must be the same too.
-    let alike = |net: &str, seed: u64, init: &str, init_hash: &str, precision: &str| {
-        same && net == way.net
+    // What lies there is taken when it was trained in the very same way, and on the same frames.
+    let alike = |net: &str, recipe: &Recipe, seed: u64, init: [&str; 2], precision: &str| {
+        net == way.net
+            && *recipe == way.recipe
             && seed == way.seed
-            && (init, init_hash) == (way.init.0.as_str(), way.init.1.as_str())
+            && init == [way.init.0.as_str(), way.init.1.as_str()]
             && way.precision.is_none_or(|p| p.to_string() == precision)
     };
     let finished = |card: &Card| {
         let t = &card.training;
-        let s = t.settings.clone().unwrap_or_default();
-        t.complete && t.data_hash == data && alike(&card.net.net, t.seed, &s.init, &s.init_hash, &s.precision)
+        t.settings.as_ref().is_some_and(|s| {
+            let recipe = recipe_of(s).is_ok_and(|recipe| {
+                alike(&card.net.net, &recipe, t.seed, [&s.init, &s.init_hash], &s.precision)
+            });
+            t.complete && t.data_hash == data && recipe
+        })
     };
     if Card::read(&last).is_ok_and(|card| finished(&card)) {
         return Ok(last);
     }
     let resume = State::describe(folder)?.is_some_and(|s| {
-        s.data == data && !s.complete && alike(&s.net.net, s.seed, &s.init, &s.init_hash, &s.precision)
+        let same = alike(&s.net.net, &s.recipe, s.seed, [&s.init, &s.init_hash], &s.precision);
+        s.data == data && !s.complete && same
     });
-    files::make_folder(folder)?;
-    files::write_whole(&recipe, text.as_bytes())?;
     let options = Options {
         shuffle: split.shuffle,
         net: Some(way.net.clone()),
@@ -350,7 +347,7 @@ fn trained(
         max_minutes: way.max_minutes,
         seed: Some(way.seed),
         resume,
-        recipe: Some(recipe),
+        recipe: Some(way.recipe.clone()),
         part: Some(Part { train: part.to_vec(), folder: folder.to_owned() }),
         ..Options::default()
     };

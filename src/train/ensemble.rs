@@ -61,7 +61,7 @@ pub fn train_ensemble(
             if !options.resume {
                 forget_members(&folder)?;
             }
-            Unfinished::of(options, count)?.write(&folder)?;
+            Unfinished::of(options, count).write(&folder)?;
             options.clone()
         }
     };
@@ -162,8 +162,8 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    fn of(options: &Options, members: usize) -> Result<Self> {
-        Ok(Self {
+    fn of(options: &Options, members: usize) -> Self {
+        Self {
             schema: SCHEMA,
             program: crate::VERSION.to_owned(),
             members,
@@ -171,11 +171,11 @@ impl Unfinished {
             net: options.net.clone(),
             start: options.start.clone(),
             precision: options.precision.map(|p| p.to_string()),
-            recipe: options.recipe.as_deref().map(Recipe::read).transpose()?,
+            recipe: options.recipe.clone(),
             epochs: options.epochs,
             steps: options.steps,
             max_minutes: options.max_minutes,
-        })
+        }
     }
 
     /// The options for members that were not begun yet.
@@ -188,19 +188,11 @@ impl Unfinished {
             .at(folder.display())
             .mend(format!("go on with --ensemble {}, or train without --resume", self.members)));
         }
-        let recipe = match &self.recipe {
-            Some(recipe) => {
-                let path = folder.join("recipe.yaml");
-                files::write_whole(&path, yaml(recipe)?.as_bytes())?;
-                Some(path)
-            }
-            None => None,
-        };
         Ok(Options {
             net: self.net,
             start: self.start,
             precision: self.precision.map(|p| p.parse()).transpose()?,
-            recipe,
+            recipe: self.recipe,
             epochs: self.epochs,
             steps: self.steps,
             max_minutes: self.max_minutes,
@@ -232,13 +224,16 @@ impl Unfinished {
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
-        files::write_whole(&Self::path(folder), yaml(self)?.as_bytes())
+        let text = serde_yaml::to_string(self)
+            .map_err(|e| Error::new(Kind::Format, format!("cannot write the begun ensemble: {e}")))?;
+        files::write_whole(&Self::path(folder), text.as_bytes())
     }
 
     /// Forgets it.
     pub fn remove(folder: &Path) -> Result<()> {
-        for path in [Self::path(folder), folder.join("recipe.yaml")].iter().filter(|p| p.is_file()) {
-            std::fs::remove_file(path).map_err(|e| Error::io("remove the begun ensemble", path, e))?;
+        let path = Self::path(folder);
+        if path.is_file() {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove the begun ensemble", &path, e))?;
         }
         Ok(())
     }
@@ -246,11 +241,6 @@ impl Unfinished {
     fn path(folder: &Path) -> PathBuf {
         folder.join("ensemble.yaml")
     }
-}
-
-fn yaml(value: &impl Serialize) -> Result<String> {
-    serde_yaml::to_string(value)
-        .map_err(|e| Error::new(Kind::Format, format!("cannot write the recipe: {e}")))
 }
 
 /// A member's last state, or its best one when it was stopped.

@@ -20,6 +20,7 @@ mod crop;
 mod curve;
 mod dataset;
 mod ensemble;
+mod epoch;
 mod evaluate;
 mod evaluation;
 mod loader;

@@ -60,6 +60,16 @@ fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
+/// The recipe that a model was trained with.
+pub(super) fn recipe_of(settings: &Settings) -> Result<Recipe> {
+    let recipe: Recipe = serde_yaml::from_value(settings.recipe.clone()).map_err(|e| {
+        Error::new(Kind::Bundle, format!("the training recipe in this model cannot be used: {e}"))
+            .mend("use the limn that trained it")
+    })?;
+    recipe.check()?;
+    Ok(recipe)
+}
+
 /// A training to be repeated.
 #[derive(Debug)]
 pub(super) struct Like {
@@ -84,12 +94,7 @@ impl Like {
                 .at(bundle.display())
                 .mend("only models trained by this limn or a newer one do; train it once more with your own wishes"));
         };
-        let recipe: Recipe = serde_yaml::from_value(settings.recipe.clone()).map_err(|e| {
-            Error::new(Kind::Bundle, format!("the training recipe in this model cannot be used: {e}"))
-                .at(bundle.display())
-                .mend("use the limn that trained it")
-        })?;
-        recipe.check().map_err(|e| e.at(bundle.display()))?;
+        let recipe = recipe_of(&settings).map_err(|e| e.at(bundle.display()))?;
         Ok(Self { card, settings, recipe })
     }
 

@@ -69,7 +69,7 @@ pub struct Options {
     /// Go on from the last checkpoint.
     pub resume: bool,
     /// A recipe other than the network's own.
-    pub recipe: Option<PathBuf>,
+    pub recipe: Option<Recipe>,
     /// Repeat the training of this model (its folder): its settings, seed and split, as a new shuffle. Of the other
     /// options only device and number format count then.
     pub like: Option<PathBuf>,
@@ -159,7 +159,7 @@ pub fn train_seen(
         .unwrap_or_else(|| project.config.default_net_type.clone());
     let recipe = match (&like, &options.recipe) {
         (Some(like), _) => like.recipe.clone(),
-        (None, Some(path)) => Recipe::read(path)?,
+        (None, Some(recipe)) => recipe.clone(),
         (None, None) => match &saved {
             Some(saved) => saved.recipe.clone(),
             None => Recipe::for_net(&net_name)?,
@@ -208,10 +208,7 @@ pub fn train_seen(
         points: skeleton.points(),
         head: HeadSpec { width: recipe.head.width, ..HeadSpec::default() },
     };
-    let net = Net::new(&spec, device, seed).map_err(|e| match &options.recipe {
-        Some(path) => e.at(path.display()),
-        None => e,
-    })?;
+    let net = Net::new(&spec, device, seed)?;
     let Begun { start, init, init_hash } = begin_with(&net, &net_name, options, &folder, watch)?;
     files::make_folder(&folder)?;
     files::must_be_writable(&folder)?;

@@ -1,11 +1,11 @@
 use super::calibration::{calibrate, within_px};
-use super::checkpoint::{Row, State};
+use super::checkpoint::State;
 use super::crop::Crop;
 use super::dataset::Dataset;
+use super::epoch::{Epoch, Told, rising};
 use super::evaluate::{Judged, Report, Summary, judge, judge_some};
 use super::loader::Loader;
-use super::loss;
-use super::observer::{ExampleSeen, MeasuredSeen, Observer, StepSeen};
+use super::observer::{ExampleSeen, MeasuredSeen, Observer};
 use super::recipe::Recipe;
 use super::step::Learner;
 use crate::error::{Error, Kind, Result};
@@ -13,7 +13,6 @@ use crate::net::{Bundle, Card, Net, Precision, Predictor};
 use crate::watch::Watch;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tch::Tensor;
 
 /// So many steps in a row may have no finite gradient before training gives up.
 const BAD_STEPS: u32 = 5;
@@ -25,8 +24,6 @@ const CHECKPOINT: Duration = Duration::from_secs(120);
 const TRAIN_SAMPLE: usize = 12;
 /// So many of the worst frames, and so many that are always the same, are shown to an observer.
 const SHOWN: usize = 3;
-/// Reading the loss makes a GPU wait, so an observer hears of steps only so often.
-const TELL: Duration = Duration::from_millis(100);
 
 /// What a run is asked for, apart from the recipe.
 #[derive(Debug, Clone)]
@@ -137,7 +134,7 @@ impl<'a> Trainer<'a> {
                     .at(plan.folder.display())
                     .mend("train without --resume")
             })?;
-            fits(&saved, &state)?;
+            saved.must_fit(&state, &plan.folder)?;
             if let Some(steps) = plan.steps.filter(|s| *s != saved.total_steps) {
                 return Err(Error::new(
                     Kind::Usage,
@@ -298,7 +295,9 @@ impl<'a> Trainer<'a> {
             epoch.seconds += took.as_secs_f64();
             self.state.step += 1;
             watch.advance(1);
-            self.tell(&mut told, &epoch, took, crops.len())?;
+            if let Some(observer) = self.observer {
+                told.tell(observer, &self.state, self.seconds(), &epoch, took, crops.len())?;
+            }
             let scaled = self.learner.scale() > 1.0;
             // An overflow in fp16 asks for a smaller scale and is no fault of the data.
             bad = if finite || scaled { 0 } else { bad + 1 };
@@ -472,43 +471,6 @@ impl<'a> Trainer<'a> {
         Ok([error, train_px])
     }
 
-    /// Tells the observer of the steps since it last heard, if it is time.
-    #[allow(clippy::cast_precision_loss)] // counts
-    fn tell(&self, told: &mut Told, epoch: &Epoch, took: Duration, crops: usize) -> Result<()> {
-        let Some(observer) = self.observer else { return Ok(()) };
-        told.crops += crops;
-        told.working += took;
-        if let Some(last) = &epoch.last {
-            told.loss = Some(match told.loss.take() {
-                Some(sum) => sum.f_add(last)?,
-                None => last.shallow_clone(),
-            });
-            told.losses += 1;
-        }
-        if told.at.is_some_and(|at| at.elapsed() < TELL) {
-            return Ok(());
-        }
-        let loss = match told.loss.take() {
-            Some(sum) => sum.f_double_value(&[])? / f64::from(told.losses.max(1)),
-            None => f64::NAN,
-        };
-        let here = self.state.step - told.first;
-        let by_steps = told.began.elapsed().as_secs_f64() / here as f64
-            * self.state.total_steps.saturating_sub(self.state.step) as f64;
-        let by_clock = self.state.max_minutes.map_or(f64::INFINITY, |m| m * 60.0 - self.seconds());
-        observer.step(&StepSeen {
-            step: self.state.step,
-            total: self.state.total_steps,
-            loss,
-            images_per_s: told.crops as f64 / told.working.as_secs_f64().max(1e-9),
-            seconds: self.seconds(),
-            // The first steps warm up caches and choose algorithms.
-            seconds_left: (here > 3 || by_clock < by_steps).then(|| by_steps.min(by_clock).max(0.0)),
-        });
-        *told = Told { at: Some(Instant::now()), first: told.first, began: told.began, ..Told::new(0) };
-        Ok(())
-    }
-
     /// The last measurement, for an observer.
     fn seen(&self, train: &Dataset, test: Option<&Dataset>) -> MeasuredSeen {
         let row = self.state.log.last();
@@ -564,7 +526,7 @@ impl<'a> Trainer<'a> {
             measured,
             self.state.seconds,
         )?;
-        *epoch = Epoch { rate: epoch.rate, ..Epoch::default() };
+        *epoch = Epoch::starting_at(epoch.rate);
         let known = self.state.log.iter().rev().find_map(|r| r.test_px);
         let test = row.test_px.or(known).map(|t| format!(", test error {t:.2} px")).unwrap_or_default();
         watch.status(&format!(
@@ -612,127 +574,6 @@ impl<'a> Trainer<'a> {
 #[must_use]
 pub fn snapshot_folder(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("snapshot-{name}"))
-}
-
-/// Whether a saved run can go on under this plan.
-fn fits(saved: &State, now: &State) -> Result<()> {
-    let differs = |what: &str| {
-        Err(Error::new(Kind::Usage, format!("the checkpoint was trained with another {what}"))
-            .mend("resume with the same settings, or train again without --resume"))
-    };
-    if saved.net != now.net {
-        return differs("network");
-    }
-    if saved.data != now.data {
-        return differs("set of labels or split");
-    }
-    if saved.seed != now.seed {
-        return differs("seed");
-    }
-    if saved.precision != now.precision {
-        return differs("precision");
-    }
-    if saved.recipe != now.recipe || saved.side != now.side {
-        return differs("recipe");
-    }
-    Ok(())
-}
-
-/// The lowest and the last loss of a run that goes wrong: for some epochs, and some time, the loss has been more than
-/// twice what it was before, or than it was with the weights it began with.
-fn rising(first: Option<f64>, log: &[Row]) -> Option<[f64; 2]> {
-    const TIMES: f64 = 2.0;
-    const STEPS: u64 = 30;
-    let last = log.last()?;
-    let lowest = log.iter().map(|r| r.loss).chain(first).fold(f64::INFINITY, f64::min);
-    let high = log.iter().rev().take_while(|r| r.loss.is_nan() || r.loss > TIMES * lowest).count();
-    let since = match log.len().checked_sub(high + 1) {
-        Some(before) => log[before].step,
-        None => first.map(|_| 0)?,
-    };
-    (high >= 3 && last.step - since >= STEPS).then_some([lowest, last.loss])
-}
-
-/// Sums over an epoch, kept on the device until its end.
-#[derive(Debug, Default)]
-struct Epoch {
-    sums: Option<[Tensor; 3]>,
-    steps: u32,
-    crops: usize,
-    rate: f64,
-    seconds: f64,
-    /// The whole loss of the last good step.
-    last: Option<Tensor>,
-}
-
-impl Epoch {
-    fn add(&mut self, loss: &loss::Loss) -> Result<()> {
-        let parts = [&loss.total, &loss.heatmap, &loss.offset];
-        let mut sums = Vec::with_capacity(3);
-        for (i, part) in parts.into_iter().enumerate() {
-            let part = part.f_detach()?;
-            sums.push(match &self.sums {
-                Some(s) => s[i].f_add(&part)?,
-                None => part,
-            });
-        }
-        self.sums = sums.try_into().ok();
-        self.last = Some(loss.total.f_detach()?);
-        self.steps += 1;
-        Ok(())
-    }
-
-    #[allow(clippy::cast_precision_loss)]
-    fn row(&self, step: u64, epoch: u64, measured: [Option<f64>; 2], seconds: f64) -> Result<Row> {
-        let [test_px, train_px] = measured;
-        let mut means = [f64::NAN; 3];
-        if let Some(sums) = &self.sums {
-            for (mean, sum) in means.iter_mut().zip(sums) {
-                *mean = sum.f_double_value(&[])? / f64::from(self.steps.max(1));
-            }
-        }
-        let images_per_s = self.crops as f64 / self.seconds.max(1e-9);
-        let [loss, heatmap_loss, offset_loss] = means;
-        Ok(Row {
-            step,
-            epoch,
-            rate: self.rate,
-            loss,
-            heatmap_loss,
-            offset_loss,
-            test_px,
-            train_px,
-            images_per_s,
-            seconds,
-        })
-    }
-}
-
-/// What the observer has not heard yet.
-struct Told {
-    /// When it last heard.
-    at: Option<Instant>,
-    /// The step this sitting began with, and when.
-    first: u64,
-    began: Instant,
-    loss: Option<Tensor>,
-    losses: u32,
-    crops: usize,
-    working: Duration,
-}
-
-impl Told {
-    fn new(first: u64) -> Self {
-        Self {
-            at: None,
-            first,
-            began: Instant::now(),
-            loss: None,
-            losses: 0,
-            crops: 0,
-            working: Duration::ZERO,
-        }
-    }
 }
 
 /// Up to `count` of `n` places, evenly spread, always the same ones.
@@ -808,26 +649,6 @@ mod tests {
         let short = rates(20);
         assert!(short.iter().any(|r| *r > 0.95), "{short:?}");
         assert!((short[20] - 0.02).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_loss_that_rises_and_stays_is_noticed() {
-        let log = |losses: &[f64]| {
-            let row = |(i, loss): (usize, &f64)| {
-                let mut epoch = Epoch { steps: 1, ..Epoch::default() };
-                let one = Tensor::from_slice(&[*loss]).f_sum(None).unwrap();
-                epoch.sums = Some([one.copy(), one.copy(), one]);
-                epoch.row(10 * (i as u64 + 1), i as u64 + 1, [None, None], 0.0).unwrap()
-            };
-            losses.iter().enumerate().map(row).collect::<Vec<_>>()
-        };
-        assert_eq!(rising(None, &log(&[1.0, 0.5, 1.2, 1.3, 1.4])), Some([0.5, 1.4]));
-        assert_eq!(rising(None, &log(&[1.0, 0.5, 1.2, 0.9, 1.4])), None, "it came back");
-        assert_eq!(rising(None, &log(&[1.0, 0.5, 1.2, 1.3])), None, "too short a while");
-        let worse_from_the_start = log(&[900.0, 80.0, 40.0, 30.0]);
-        assert_eq!(rising(Some(0.7), &worse_from_the_start), Some([0.7, 30.0]));
-        assert_eq!(rising(None, &worse_from_the_start), None);
-        assert_eq!(rising(Some(f64::NAN), &[]), None);
     }
 
     #[test]

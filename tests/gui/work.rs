@@ -47,12 +47,10 @@ fn trained(root: &Path) {
     let mut recipe = Recipe::for_net("efficientnet_lite0").unwrap();
     (recipe.steps, recipe.batch, recipe.crop, recipe.warmup, recipe.evaluations) = (2, 2, 64, 1, 1);
     recipe.head.width = 16;
-    let path = root.join("recipe.yaml");
-    std::fs::write(&path, serde_yaml::to_string(&recipe).unwrap()).unwrap();
     let options = Options {
         net: Some("efficientnet_lite0".into()),
         start: Start::Random,
-        recipe: Some(path),
+        recipe: Some(recipe),
         ..Options::default()
     };
     let watch = Quiet::default();
@@ -71,19 +69,30 @@ fn click_part(w: &mut Harnessed, part: &str) {
     w.run_steps(3);
 }
 
-#[test]
-fn a_network_is_trained_stopped_resumed_and_evaluated() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = labeled(dir.path());
-    let mut w = window(Some(&root), Some(Place::Train));
+/// Types a number where it is asked for.
+fn enter(w: &mut Harnessed, what: &str, number: &str) {
+    type_into(w, what, number);
+    w.key_press(Key::Enter);
+    w.run_steps(2);
+}
+
+/// The window on a labelled project, where a small network is to be trained from random weights.
+fn about_to_train(root: &Path, steps: &str) -> Harnessed {
+    let mut w = window(Some(root), Some(Place::Train));
     opened(&mut w);
     click(&mut w, "Network");
     click_part(&mut w, "efficientnet_lite0: ");
     click(&mut w, "More");
     click(&mut w, "Random weights");
-    type_into(&mut w, "Steps to train", "3");
-    w.key_press(Key::Enter);
-    w.run_steps(2);
+    enter(&mut w, "Steps to train", steps);
+    w
+}
+
+#[test]
+fn a_network_is_trained_stopped_resumed_and_evaluated() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = labeled(dir.path());
+    let mut w = about_to_train(&root, "3");
     click(&mut w, "Start training");
     until(&mut w, "the first step", |h| says(h, "images/s"));
     // It goes on while another view is in front.
@@ -112,9 +121,7 @@ fn a_network_is_trained_stopped_resumed_and_evaluated() {
     settled(&mut w);
 
     // Again, longer; stopped, and resumed.
-    type_into(&mut w, "Steps to train", "500");
-    w.key_press(Key::Enter);
-    w.run_steps(2);
+    enter(&mut w, "Steps to train", "500");
     click(&mut w, "Train again");
     until(&mut w, "the first step", |h| says(h, "images/s"));
     click(&mut w, "Stop training");
@@ -134,17 +141,8 @@ fn a_network_is_trained_stopped_resumed_and_evaluated() {
 fn an_ensemble_is_trained_stopped_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let root = labeled(dir.path());
-    let mut w = window(Some(&root), Some(Place::Train));
-    opened(&mut w);
-    click(&mut w, "Network");
-    click_part(&mut w, "efficientnet_lite0: ");
-    click(&mut w, "More");
-    click(&mut w, "Random weights");
-    type_into(&mut w, "Networks", "2");
-    w.key_press(Key::Enter);
-    type_into(&mut w, "Steps to train", "6");
-    w.key_press(Key::Enter);
-    w.run_steps(2);
+    let mut w = about_to_train(&root, "6");
+    enter(&mut w, "Networks", "2");
     click(&mut w, "Start training");
     until(&mut w, "the second network", |h| says(h, "Network 2 of 2") && says(h, "images/s"));
     click(&mut w, "Stop training");
@@ -154,9 +152,7 @@ fn an_ensemble_is_trained_stopped_and_goes_on() {
     let stopped = models(&project).unwrap().remove(0);
     assert!(stopped.resumable && stopped.members == 2 && stopped.model.is_none(), "{stopped:?}");
     // What the form says meanwhile does not count.
-    type_into(&mut w, "Steps to train", "500");
-    w.key_press(Key::Enter);
-    w.run_steps(2);
+    enter(&mut w, "Steps to train", "500");
     click(&mut w, "Resume");
     until(&mut w, "the end", |h| says(h, "Done: 2 networks"));
     settled(&mut w);
