@@ -257,6 +257,9 @@ mod tests {
             ("head_rate: 1.0e-3", "head_rate: -1", "head_rate"),
             ("crop: 256", "crop: 100", "crop"),
             ("batch: 8", "batch: 0", "batch"),
+            ("backbone_stride: 32", "backbone_stride: 7", "backbone_stride"),
+            ("output_stride: 8", "output_stride: 2", "output_stride"),
+            ("width: 64", "width: 0", "width"),
         ] {
             assert!(text.contains(from), "{from}");
             let e = Recipe::parse(&text.replace(from, to)).unwrap_err();

@@ -165,6 +165,7 @@ pub fn train_seen(
             None => Recipe::for_net(&net_name)?,
         },
     };
+    recipe.check()?; // also one out of a checkpoint, or of an ensemble that was begun
     if let Some(minutes) = options.max_minutes.filter(|m| m.is_nan() || *m <= 0.0) {
         return Err(Error::new(Kind::Usage, format!("{minutes} minutes are no time to train"))
             .mend("give --max-minutes a number above 0"));
