@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 6 | `cli`, `gui` |
 //! | 5 | `demo`, `show`, [`jobs`] |
-//! | 4 | `train`, `infer`, [`labeling`] |
+//! | 4 | `train`, `infer`, [`labeling`], [`camera`] |
 //! | 3 | `project`, `net` |
 //! | 2 | `frames`, `formats`, `video`, `draw`, `synth` |
 //! | 1 | [`pose`], [`picture`], [`error`], [`files`], [`watch`] |
@@ -18,6 +18,7 @@
 //! assert!((Keypoint::new(0.0, 3.0).distance(Keypoint::new(4.0, 0.0)) - 5.0).abs() < 1e-12);
 //! ```
 
+pub mod camera;
 pub mod cli;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 pub mod demo;

@@ -16,11 +16,13 @@ mod labels;
 mod pyramid;
 mod skeleton;
 mod tracks;
+mod tracks3d;
 
 pub use labels::{FrameKey, LabeledFrame, Labels};
 pub use pyramid::{Pyramid, Quantity, TrackPyramids};
 pub use skeleton::{PointName, Skeleton};
 pub use tracks::Tracks;
+pub use tracks3d::{Spot, Tracks3d};
 
 /// One point of one animal in one frame, in pixels of the full source frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
