@@ -18,6 +18,8 @@
 //! ```
 
 mod board;
+#[cfg(feature = "vision")]
+pub mod calibrate;
 mod lens;
 mod rig;
 mod sessions;

@@ -152,6 +152,21 @@ impl Rig {
         files::write_whole(path, self.text()?.as_bytes())
     }
 
+    /// Writes over a `rig.yaml`; one that holds comments, which are lost then, is kept beside it as
+    /// `rig.before-calibration.yaml`.
+    ///
+    /// # Errors
+    /// As [`Rig::write`].
+    pub fn replace(&self, path: &Path) -> Result<()> {
+        self.check()?;
+        if let Ok(before) = std::fs::read_to_string(path)
+            && before.lines().any(|l| l.trim_start().starts_with('#') || l.contains(" #"))
+        {
+            files::write_whole(&path.with_extension("before-calibration.yaml"), before.as_bytes())?;
+        }
+        self.write(path)
+    }
+
     /// The text of `rig.yaml`.
     ///
     /// # Errors

@@ -55,7 +55,10 @@ fn by_word(cameras: &[&str], stem: &str) -> Option<(usize, String)> {
     let word = |at: usize, len: usize| {
         let (before, after) = (&stem[..at], &stem[at + len..]);
         let apart = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
-        apart(before.chars().next_back()) && apart(after.chars().next())
+        let name = &stem[at..at + len];
+        // `left01`: a number may follow a name that ends with a letter.
+        let numbered = after.starts_with(|c: char| c.is_ascii_digit()) && name.ends_with(char::is_alphabetic);
+        apart(before.chars().next_back()) && (numbered || apart(after.chars().next()))
     };
     let mut best: Option<(usize, usize)> = None;
     for (i, name) in cameras.iter().enumerate() {
@@ -102,6 +105,9 @@ mod tests {
         assert_eq!(found.by_name["t2"], [Some(files[2].clone()), None]);
         assert_eq!(found.by_name["session"], [None, Some(files[4].clone())]);
         assert_eq!(found.others, [files[3].clone()]);
+        let numbered =
+            Sessions::of(&["left"], None, &paths(&["left01.jpg", "cleft01.jpg", "leftx.jpg"])).unwrap();
+        assert_eq!((numbered.by_name["01"].len(), numbered.others.len()), (1, 2));
         let twice = Sessions::of(&["a"], None, &paths(&["x_a.mp4", "a_x.avi"])).unwrap_err();
         assert!(twice.what().contains("x_a.mp4"), "{twice}");
     }

@@ -17,6 +17,8 @@ mod add_videos;
 mod analyze;
 #[cfg(feature = "torch")]
 mod bench;
+#[cfg(feature = "vision")]
+mod calibrate;
 mod check_labels;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod demo;
@@ -91,6 +93,8 @@ enum Command {
     Analyze(analyze::Args),
     #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
     Render(render::Args),
+    #[cfg(feature = "vision")]
+    Calibrate(calibrate::Args),
     #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
     Demo(demo::Args),
     #[cfg(feature = "torch")]
@@ -119,6 +123,8 @@ impl Command {
             Self::Analyze(args) => analyze::run(args, terminal),
             #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
             Self::Render(args) => render::run(args, terminal),
+            #[cfg(feature = "vision")]
+            Self::Calibrate(args) => calibrate::run(args, terminal),
             #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
             Self::Demo(args) => demo::run(args, terminal),
             #[cfg(feature = "torch")]

@@ -7,12 +7,16 @@
 //! assert_eq!(style.cutoff, 0.6); // as config.yaml says
 //! ```
 
+#[cfg(feature = "vision")]
+mod calibration;
 mod pictures;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod report;
 #[cfg(feature = "video")]
 mod video;
 
+#[cfg(feature = "vision")]
+pub use calibration::calibration;
 #[cfg(all(feature = "torch", feature = "vision"))]
 pub use pictures::{evaluation_pictures, learning_curve};
 pub use pictures::{label_pictures, plots};

@@ -15,9 +15,11 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
+mod corners;
 mod curves;
 mod measured;
 
+pub use corners::{coverage, misses};
 pub use curves::{PartError, Progress, learning_curve, part_errors};
 pub use measured::{Curve, Group, Measured, error_by_labels, error_histogram, pck, reliability};
 
