@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 6 | `cli`, `gui` |
 //! | 5 | `demo`, `show`, [`jobs`] |
-//! | 4 | `train`, `infer`, [`labeling`], [`camera`] |
+//! | 4 | `train`, `infer`, [`labeling`], [`camera`], [`track`] |
 //! | 3 | `project`, `net` |
 //! | 2 | `frames`, `formats`, `video`, `draw`, `synth` |
 //! | 1 | [`pose`], [`picture`], [`error`], [`files`], [`watch`] |
@@ -41,6 +41,7 @@ pub mod project;
 mod sealed;
 pub mod show;
 pub mod synth;
+pub mod track;
 #[cfg(feature = "torch")]
 pub mod train;
 #[cfg(feature = "video")]

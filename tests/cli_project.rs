@@ -228,3 +228,46 @@ fn a_folder_that_cannot_be_written() {
     limn(&["split", at]).assert().code(1).stderr(contains("make the folder writable"));
     set(0o755);
 }
+
+#[test]
+fn kinematics_of_tracks_in_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let tracks = dir.path().join("day1_3d.csv");
+    let mut table = "hip_x,hip_y,hip_z,knee_x,knee_y,knee_z,foot_x,foot_y,foot_z\n".to_owned();
+    for x in [0, 1, 2] {
+        table += &format!("{x},0,30,{x},0,0,{x},20,0\n");
+    }
+    std::fs::write(&tracks, table).unwrap();
+    let (file, out) = (tracks.to_str().unwrap(), dir.path().join("out"));
+    let base = ["kinematics", file, "--out", out.to_str().unwrap()];
+    let (code, object) = json(&[&base[..], &["--fps", "50", "--angle", "hip,knee,foot"]].concat());
+    assert_eq!(code, 0, "{object}");
+    let columns = object["files"][0]["columns"].as_array().unwrap();
+    let of = |name: &str| columns.iter().find(|c| c["name"] == name).unwrap();
+    assert_eq!((of("hip-knee-foot_angle")["mean"].as_f64(), of("hip-knee_length")["mean"].as_f64()), {
+        (Some(90.0), Some(30.0))
+    });
+    let speed = of("foot_speed");
+    assert_eq!((speed["unit"].as_str(), speed["known"].as_u64()), (Some("mm/s"), Some(3)));
+    assert!((speed["mean"].as_f64().unwrap() - 50.0).abs() < 1e-3);
+    assert!(out.join("day1_3d_kinematics.csv").is_file() && out.join("day1_3d_kinematics.yaml").is_file());
+    // The skeleton of a project gives angles and limbs.
+    let new = NewProject::single("walk", "Ada", ["hip", "knee", "foot"]);
+    let mut project =
+        Project::create(dir.path(), &new, &[], VideoMode::Link, &|_| Ok((8, 6)), &Quiet::default()).unwrap();
+    project.config.skeleton = vec![["hip".into(), "knee".into()], ["knee".into(), "foot".into()]];
+    project.config.save().unwrap();
+    let (code, object) = json(&[&base[..], &["--skeleton", project.root().to_str().unwrap()]].concat());
+    assert_eq!(code, 0, "{object}");
+    let columns = object["files"][0]["columns"].as_array().unwrap();
+    assert_eq!(columns[0]["name"], "hip-knee-foot_angle");
+    assert_eq!(columns.last().unwrap()["unit"], "mm/frame");
+    for (wrong, what) in [
+        (&["--angle", "hip,knee"][..], "is no angle"),
+        (&["--angle", "hip,knee,toe"], "no body part `toe`"),
+        (&["--smooth-window", "4"], "4 frames"),
+        (&[file], "the same result"),
+    ] {
+        limn(&[&base[..], wrong].concat()).assert().code(2).stderr(contains(what));
+    }
+}

@@ -1,7 +1,8 @@
 //! Several cameras that film the same scene: where they stand, what their lenses do, and points in millimetres.
 //!
 //! A [`Rig`] (`rig.yaml`) names the cameras and the calibration board. [`Lens`] and [`Camera`] turn points into pixels and
-//! back, with derivatives. The world is right-handed and in millimetres; pictures have x to the right, y down, and the centre
+//! back, with derivatives; [`anipose`] shares calibrations with Anipose.
+//! The world is right-handed and in millimetres; pictures have x to the right, y down, and the centre
 //! of the top-left pixel is (0.5, 0.5).
 //!
 //! ```
@@ -17,6 +18,7 @@
 //! assert!((seen.x - 320.0).abs() < 1e-9 && (seen.y - 240.0).abs() < 1e-9);
 //! ```
 
+pub mod anipose;
 mod board;
 #[cfg(feature = "vision")]
 pub mod calibrate;

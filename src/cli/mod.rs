@@ -29,6 +29,7 @@ mod evaluate;
 mod extract_frames;
 #[cfg(feature = "gui")]
 mod gui;
+mod kinematics;
 mod new;
 #[cfg(all(feature = "torch", feature = "video", feature = "vision", feature = "hdf5"))]
 mod render;
@@ -99,6 +100,7 @@ enum Command {
     Demo(demo::Args),
     #[cfg(feature = "torch")]
     Bench(bench::Args),
+    Kinematics(kinematics::Args),
     Doctor(doctor::Args),
 }
 
@@ -129,6 +131,7 @@ impl Command {
             Self::Demo(args) => demo::run(args, terminal),
             #[cfg(feature = "torch")]
             Self::Bench(args) => bench::run(args, terminal),
+            Self::Kinematics(args) => kinematics::run(args, terminal),
             Self::Doctor(args) => doctor::run(args, terminal),
         }
     }

@@ -250,7 +250,7 @@ impl Raw<'_, &mut csv::Reader<Lines<BufReader<File>>>> {
 }
 
 /// Gives every line one line feed at its end, whether it had CR, CRLF, LF or none, and takes off a byte order mark.
-struct Lines<R> {
+pub(super) struct Lines<R> {
     from: R,
     begun: bool,
     after_cr: bool,
@@ -258,7 +258,7 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    fn new(from: R) -> Self {
+    pub fn new(from: R) -> Self {
         Self { from, begun: false, after_cr: false, last: b'\n' }
     }
 }

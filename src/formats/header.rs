@@ -10,11 +10,12 @@ use std::path::Path;
 /// The individual under which unique body parts stand.
 pub(super) const SINGLE: &str = "single";
 
-/// Which sort of table is read: labels have `x, y`, predictions have `x, y, likelihood`.
+/// Which sort of table is read: labels have `x, y`, predictions have `x, y, likelihood`, points in space `x, y, z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
     Labels,
     Tracks,
+    Space,
 }
 
 /// What one column holds, of the point with this index.
@@ -23,6 +24,7 @@ pub(super) enum Place {
     X(usize),
     Y(usize),
     Likelihood(usize),
+    Z(usize),
 }
 
 /// A fault of the columns or of one value; whoever read the file knows the place.
@@ -61,6 +63,7 @@ pub(super) fn coords(sort: Sort) -> &'static [&'static str] {
     match sort {
         Sort::Labels => &["x", "y"],
         Sort::Tracks => &["x", "y", "likelihood"],
+        Sort::Space => &["x", "y", "z"],
     }
 }
 
@@ -128,16 +131,17 @@ pub(super) fn understand(
             }
             Some(_) => {}
         }
-        let slot = match coord {
-            "x" => 0,
-            "y" => 1,
-            "likelihood" => 2,
-            other => {
-                return Err(fault(
-                    level.coords,
-                    format!("`{part}` has a coordinate called `{other}`"),
-                    "coordinates are x, y and likelihood; 3D tables and others are not read here",
-                ));
+        let slot = match (coord, sort) {
+            ("x", _) => 0,
+            ("y", _) => 1,
+            ("likelihood", Sort::Labels | Sort::Tracks) | ("z", Sort::Space) => 2,
+            (other, _) => {
+                let mend = if sort == Sort::Space {
+                    "coordinates of points in space are x, y and z; other tables are not read here"
+                } else {
+                    "coordinates are x, y and likelihood; 3D tables and others are not read here"
+                };
+                return Err(fault(level.coords, format!("`{part}` has a coordinate called `{other}`"), mend));
             }
         };
         let place = seen.entry((individual, part)).or_default();
@@ -191,6 +195,7 @@ pub(super) fn understand(
             match column[level.coords].as_str() {
                 "x" => Place::X(point),
                 "y" => Place::Y(point),
+                "z" => Place::Z(point),
                 _ => Place::Likelihood(point),
             }
         })
@@ -255,7 +260,7 @@ impl Header {
             .places
             .iter()
             .map(|p| match *p {
-                Place::X(i) | Place::Y(i) | Place::Likelihood(i) => i,
+                Place::X(i) | Place::Y(i) | Place::Likelihood(i) | Place::Z(i) => i,
             })
             .collect();
         let missing = self.skeleton.names().enumerate().filter(|(i, _)| !have.contains(i));
@@ -285,7 +290,7 @@ impl Header {
             let slot = match *place {
                 Place::X(point) => &mut xy[point][0],
                 Place::Y(point) => &mut xy[point][1],
-                Place::Likelihood(_) => continue,
+                Place::Likelihood(_) | Place::Z(_) => continue,
             };
             if value.is_infinite() {
                 return Err(Fault {
@@ -310,13 +315,13 @@ impl Header {
         Ok(LabeledFrame { points: points.collect() })
     }
 
-    /// Puts one row of a prediction table in `[point][x, y, likelihood]` order into `out`.
+    /// Puts one row of a prediction table in `[point][x, y, likelihood]` order into `out`; `[x, y, z]` of points in space.
     pub fn tracked(&self, row: &[f32], out: &mut [f32]) {
         for (place, &value) in self.places.iter().zip(row) {
             let slot = match *place {
                 Place::X(point) => point * 3,
                 Place::Y(point) => point * 3 + 1,
-                Place::Likelihood(point) => point * 3 + 2,
+                Place::Likelihood(point) | Place::Z(point) => point * 3 + 2,
             };
             out[slot] = value;
         }
@@ -467,5 +472,10 @@ impl Dense {
 
     pub fn into_values(self) -> Vec<f32> {
         self.values
+    }
+
+    /// What was put into it so far.
+    pub fn values(&self) -> &[f32] {
+        &self.values
     }
 }

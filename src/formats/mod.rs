@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | [`dlc_labels_csv`] | DeepLabCut's label table as CSV | `docs/formats/dlc-labels.md` |
 //! | [`dlc_tracks_csv`] | DeepLabCut's predictions as CSV | `docs/formats/dlc-tracks.md` |
+//! | [`dlc_3d`] | DeepLabCut's keypoints in space, as CSV and (feature `hdf5`) as pandas HDF5 file | `docs/formats/tracks-3d.md` |
 //! | `dlc_h5` (feature `hdf5`) | both as pandas HDF5 files | the same two pages |
+//! | [`anipose_csv`] | keypoints in space as Anipose's CSV, with deviations | `docs/formats/tracks-3d.md` |
 //! | `candidates` (feature `hdf5`) | limn's own: several candidates for every point | `docs/formats/limn-candidates.md` |
 //!
 //! ```
@@ -20,9 +22,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod anipose_csv;
 #[cfg(feature = "hdf5")]
 pub mod candidates;
 mod csv_table;
+pub mod dlc_3d;
 #[cfg(feature = "hdf5")]
 pub mod dlc_h5;
 pub mod dlc_labels_csv;

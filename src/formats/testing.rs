@@ -1,6 +1,6 @@
 //! Random labels and tracks, and the real data, for the tests of this room.
 
-use crate::pose::{FrameKey, Keypoint, Labels, Skeleton, Tracks};
+use crate::pose::{FrameKey, Keypoint, Labels, Skeleton, Tracks, Tracks3d};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -69,6 +69,28 @@ pub fn tracks() -> impl Strategy<Value = (String, Tracks)> {
 pub fn same_tracks(a: &Tracks, b: &Tracks) -> bool {
     let bits = |t: &Tracks| {
         t.values().iter().map(|v| if v.is_nan() { u32::MAX } else { v.to_bits() }).collect::<Vec<_>>()
+    };
+    a.skeleton == b.skeleton && bits(a) == bits(b)
+}
+
+pub fn tracks_3d() -> impl Strategy<Value = Tracks3d> {
+    (skeleton(), 0usize..20).prop_flat_map(|(skeleton, frames)| {
+        let value = prop_oneof![
+            Just(f32::NAN),
+            -2000f32..2000.0,
+            any::<f32>().prop_filter("finite", |v| v.is_finite())
+        ];
+        let point = proptest::array::uniform9(value);
+        vec(point, frames * skeleton.points())
+            .prop_map(move |values| Tracks3d::from_values(skeleton.clone(), values).unwrap())
+    })
+}
+
+/// Equal, where NaN equals NaN.
+pub fn same_tracks_3d(a: &Tracks3d, b: &Tracks3d) -> bool {
+    let bits = |t: &Tracks3d| {
+        let values = t.values().iter().flatten();
+        values.map(|v| if v.is_nan() { u32::MAX } else { v.to_bits() }).collect::<Vec<_>>()
     };
     a.skeleton == b.skeleton && bits(a) == bits(b)
 }
