@@ -24,7 +24,7 @@ pub(super) struct Coat {
 pub(super) struct Animal {
     pub(super) size: Size,
     pub(super) coat: Coat,
-    noise: Noise,
+    pub(super) noise: Noise,
 }
 
 /// Where the parts are in one frame.
@@ -43,7 +43,7 @@ const HIP: (f64, f64) = (0.775, 0.115);
 const HIP_RADII: (f64, f64) = (0.115, 0.078);
 const SHOULDER: f64 = 0.43;
 /// How far the fur reaches over the root of the tail.
-const RUMP: f64 = 0.034;
+pub(super) const RUMP: f64 = 0.034;
 
 impl Animal {
     pub(super) fn new(seed: u64, small_side: f64) -> Self {
@@ -481,7 +481,7 @@ struct Form {
 }
 
 /// A curve through all nodes, four pieces between each two.
-fn smooth_line(nodes: &[[f64; 2]; TAIL + 1]) -> Vec<[f64; 2]> {
+pub(super) fn smooth_line(nodes: &[[f64; 2]; TAIL + 1]) -> Vec<[f64; 2]> {
     let mut out = Vec::with_capacity(TAIL * 4 + 1);
     for i in 0..TAIL {
         let (b, c) = (nodes[i], nodes[i + 1]);

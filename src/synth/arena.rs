@@ -15,6 +15,11 @@ pub(super) struct Floor {
 }
 
 impl Floor {
+    /// A square around the origin.
+    pub(super) fn square(half: f64) -> Self {
+        Self { centre: [0.0; 2], half: [half; 2], turn: [1.0, 0.0], round: false }
+    }
+
     fn local(&self, p: [f64; 2]) -> [f64; 2] {
         let (x, y) = (p[0] - self.centre[0], p[1] - self.centre[1]);
         [x * self.turn[0] + y * self.turn[1], y * self.turn[0] - x * self.turn[1]]

@@ -15,20 +15,20 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 //!
-//! Later cameras can share one `Posture`: it is in floor coordinates, and only `animal` turns it into pixels.
+//! [`space`] films the same sort of animal in three dimensions, with several calibrated cameras, and a calibration board.
 
 mod animal;
 mod arena;
+mod film;
 mod motion;
 mod noise;
 mod sheet;
+pub mod space;
 
 use crate::error::{Error, Kind, Result};
 use crate::picture::Picture;
 use crate::pose::{Keypoint, Skeleton};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
+use film::Film;
 
 /// What is to be filmed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,16 +53,8 @@ pub struct Scene {
     arena: arena::Arena,
     animal: animal::Animal,
     postures: Vec<motion::Posture>,
-    /// Linear light to display values 0 to 255.
-    curve: Vec<f32>,
-    /// Gaussian noise in display values, three channels alternating; each row of a frame starts elsewhere in it.
-    grain: Vec<f32>,
+    film: Film,
 }
-
-/// Entries of the tone curve, and the light at its end.
-const CURVE: usize = 4096;
-const BRIGHTEST: f32 = 1.4;
-const GRAIN: usize = 3 << 16;
 
 impl Scene {
     /// Prepares the arena, the animal and its whole path (milliseconds per thousand frames).
@@ -92,21 +84,8 @@ impl Scene {
             (spec.width.min(spec.height) as f64).min(2.4 * arena.floor.reach()),
         );
         let postures = motion::wander(spec.seed, &arena.floor, &animal.size, spec.fps, spec.frames);
-        let curve = (0..CURVE)
-            .map(|i| {
-                let light = i as f32 / (CURVE - 1) as f32 * BRIGHTEST;
-                255.0 * (light * 1.22 / (1.0 + 0.22 * light)).powf(1.0 / 2.2)
-            })
-            .collect();
-        // Photon noise grows with the root of the light, which the gamma curve makes nearly even.
-        let mut rng = ChaCha8Rng::seed_from_u64(spec.seed ^ spec.arena.rotate_left(32) ^ 0x6A1B);
-        let mut normal = || rng.sample::<f32, _>(StandardNormal);
-        let mut grain = Vec::with_capacity(GRAIN);
-        for _ in 0..GRAIN / 3 {
-            let grey = 1.9 * normal();
-            grain.extend([grey + 0.9 * normal(), grey + 0.6 * normal(), grey + 1.1 * normal()]);
-        }
-        Ok(Self { spec, arena, animal, postures, curve, grain })
+        let film = Film::new(spec.seed ^ spec.arena.rotate_left(32) ^ 0x6A1B);
+        Ok(Self { spec, arena, animal, postures, film })
     }
 
     /// What the scene was made from.
@@ -121,21 +100,7 @@ impl Scene {
     /// bleached dot of fur between the shoulder blades, `tailbase` where the tail leaves the body. Left is the animal's left.
     #[must_use]
     pub fn skeleton(&self) -> Skeleton {
-        let edges = [
-            ["snout", "leftear"],
-            ["snout", "rightear"],
-            ["leftear", "spine"],
-            ["rightear", "spine"],
-            ["spine", "lefthip"],
-            ["spine", "righthip"],
-            ["lefthip", "tailbase"],
-            ["righthip", "tailbase"],
-            ["tailbase", "tailtip"],
-        ];
-        let names = ["snout", "leftear", "rightear", "spine", "lefthip", "righthip", "tailbase", "tailtip"];
-        let mut skeleton = Skeleton::single(names);
-        skeleton.edges = edges.map(|e| e.map(String::from)).to_vec();
-        skeleton
+        mouse()
     }
 
     /// The keypoints of a frame in skeleton order, in pixels; `None` where a part is hidden (the tip of the tail under
@@ -160,7 +125,6 @@ impl Scene {
         let mut picture = Picture::new(width, height);
         let mut gain = vec![0.0f32; width];
         let mut linear = vec![0.0f32; width * 3];
-        let scale = (CURVE - 1) as f32 / BRIGHTEST;
         for (y, out) in picture.rgb_mut().chunks_exact_mut(width * 3).enumerate() {
             linear.copy_from_slice(&self.arena.ground[y * width * 3..(y + 1) * width * 3]);
             if (sheet.y..sheet.y + sheet.height).contains(&y) && sheet.width > 0 {
@@ -175,29 +139,39 @@ impl Scene {
                 let right = noise::mix(corner(i + 1, cell), corner(i + 1, cell + 1), part);
                 let step = (right - left) / arena::CELL as f32;
                 for (k, g) in piece.iter_mut().enumerate() {
-                    *g = (left + step * k as f32) * scale;
+                    *g = (left + step * k as f32) * Film::SCALE;
                 }
             }
-            let start = scramble(self.spec.seed ^ ((frame as u64) << 20) ^ y as u64) as usize;
-            let grain = &self.grain[start % (GRAIN - width * 3 + 1)..][..width * 3];
+            let grain = self.film.grain(self.spec.seed ^ ((frame as u64) << 20) ^ y as u64, width * 3);
             for (light, gain) in linear.chunks_exact_mut(3).zip(&gain) {
                 light.iter_mut().for_each(|v| *v *= gain);
             }
             for ((to, light), grain) in out.iter_mut().zip(&linear).zip(grain) {
                 // Casts saturate, which is what a sensor does.
-                *to = (self.curve[(*light as usize).min(CURVE - 1)] + grain + 0.5) as u8;
+                *to = (self.film.display(*light) + grain + 0.5) as u8;
             }
         }
         picture
     }
 }
 
-/// A well-mixed number from a counter (the finaliser of SplitMix64).
-fn scramble(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+/// The skeleton of every animal here.
+fn mouse() -> Skeleton {
+    let edges = [
+        ["snout", "leftear"],
+        ["snout", "rightear"],
+        ["leftear", "spine"],
+        ["rightear", "spine"],
+        ["spine", "lefthip"],
+        ["spine", "righthip"],
+        ["lefthip", "tailbase"],
+        ["righthip", "tailbase"],
+        ["tailbase", "tailtip"],
+    ];
+    let names = ["snout", "leftear", "rightear", "spine", "lefthip", "righthip", "tailbase", "tailtip"];
+    let mut skeleton = Skeleton::single(names);
+    skeleton.edges = edges.map(|e| e.map(String::from)).to_vec();
+    skeleton
 }
 
 #[cfg(test)]
