@@ -21,6 +21,7 @@ mod board;
 mod lens;
 mod rig;
 mod sessions;
+pub mod triangulate;
 mod view;
 
 pub use board::Board;
