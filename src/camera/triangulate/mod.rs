@@ -34,10 +34,13 @@
 //! assert!((agreed.at - snout).norm() < 1e-6 && agreed.used == 0b101);
 //! ```
 
+mod chain;
+mod learn;
 mod noise;
 mod point;
 mod ransac;
 mod scene;
+mod sequence;
 mod session;
 
 pub use noise::Noise;

@@ -1,5 +1,6 @@
 use super::noise::{Noise, median};
 use super::scene::{Choices, Room, Scene};
+use super::sequence::smooth;
 use super::{Method, Options, THRESHOLD};
 use crate::camera::Rig;
 use crate::error::{Error, Kind, Result};
@@ -88,6 +89,9 @@ pub fn session(
     let done = each_point(&scene, &noise, &thresholds, options, &mut found, watch);
     watch.end();
     done?;
+    if options.method == Method::Smooth {
+        found = smooth(&scene, &noise, &thresholds, options, found, watch)?;
+    }
     let (cameras, by_cameras) = fits(rig, &scene, &found, &thresholds);
     if by_cameras.first().is_none_or(|none| *none >= 1.0) {
         let text =
