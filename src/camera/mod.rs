@@ -25,6 +25,7 @@ pub mod calibrate;
 mod lens;
 mod rig;
 mod sessions;
+pub mod triangulate;
 mod view;
 
 pub use board::Board;

@@ -1,0 +1,105 @@
+use super::scene::{Room, Scene};
+use rayon::prelude::*;
+
+/// How well body parts are seen: standard deviation of a pixel coordinate, in x and in y alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Noise {
+    /// Of all points together, in pixels.
+    pub all: f64,
+    /// Of each point of the skeleton, in pixels; that of all where there are too few to tell.
+    pub points: Vec<f64>,
+    /// From how many points of how many frames it comes; 0 where it was given.
+    pub measured: usize,
+}
+
+/// Where nothing can be measured: a well trained network on a well calibrated rig.
+const USUAL: f64 = 2.0;
+/// Points fewer than this say too little of a body part.
+const FEW: usize = 200;
+/// Frames that are looked at.
+const FRAMES: usize = 2000;
+
+impl Noise {
+    /// The same noise for all of `points` points.
+    #[must_use]
+    pub fn given(pixels: f64, points: usize) -> Self {
+        Self { all: pixels, points: vec![pixels; points], measured: 0 }
+    }
+
+    /// Measures it from how far cameras that agree on a point differ. It contains what the calibration is wrong by.
+    ///
+    /// A point from `n` cameras leaves `2 n - 3` degrees of freedom; the sum of its squared distances over the noise's
+    /// variance is then distributed as chi squared. The median over all points of that sum, each over its distribution's median, is
+    /// not led astray by wrong observations. Which cameras agree depends on the noise in turn, so this is
+    /// repeated until it stays.
+    pub(super) fn measure(scene: &Scene, agree: Option<usize>) -> Self {
+        let (frames, points) = (scene.frames(), scene.points());
+        let step = frames.div_ceil(FRAMES).max(1);
+        let mut noise = Self::given(USUAL, points);
+        let mut threshold = 5.0 * USUAL;
+        for _ in 0..6 {
+            let rows: Vec<(usize, f64)> = (0..frames.div_ceil(step))
+                .into_par_iter()
+                .map_init(Room::default, |room, row| {
+                    let one = |point| {
+                        let all = scene.gather(row * step, point, room);
+                        let found = scene.views.agreed(&room.sights, all, threshold, agree)?;
+                        Some((point, found.squares / median_of_chi_squared(2 * found.cameras() - 3)))
+                    };
+                    (0..points).filter_map(one).collect::<Vec<_>>()
+                })
+                .flatten_iter()
+                .collect();
+            let mut every: Vec<f64> = rows.iter().map(|(_, s)| *s).collect();
+            let Some(all) = median(&mut every).map(f64::sqrt).filter(|n| *n > 0.0) else { return noise };
+            let change = (all / noise.all).ln().abs();
+            noise.all = all;
+            noise.measured = every.len();
+            for (point, of) in noise.points.iter_mut().enumerate() {
+                let mut own: Vec<f64> = rows.iter().filter(|(p, _)| *p == point).map(|(_, s)| *s).collect();
+                let enough = own.len() >= FEW;
+                *of = median(&mut own).filter(|n| enough && *n > 0.0).map_or(all, f64::sqrt);
+            }
+            threshold = super::THRESHOLD * noise.points.iter().fold(all, |a, b| a.max(*b));
+            if change < 0.01 {
+                break;
+            }
+        }
+        noise
+    }
+}
+
+/// Median of the chi-squared distribution (Wilson and Hilferty 1931; exact where that is poor).
+fn median_of_chi_squared(freedom: usize) -> f64 {
+    let n = freedom as f64;
+    if freedom == 1 { 0.454_94 } else { n * (1.0 - 2.0 / (9.0 * n)).powi(3) }
+}
+
+/// The middle value; `values` come out in another order.
+pub(super) fn median(values: &mut [f64]) -> Option<f64> {
+    quantile(values, 0.5)
+}
+
+/// The value below which the part `at` of all lies; `values` come out in another order.
+pub(super) fn quantile(values: &mut [f64], at: f64) -> Option<f64> {
+    let last = values.len().checked_sub(1)?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and `last`
+    let index = ((last as f64 * at.clamp(0.0, 1.0)).round() as usize).min(last);
+    Some(*values.select_nth_unstable_by(index, f64::total_cmp).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_quantiles() {
+        assert_eq!(median(&mut []), None);
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(quantile(&mut [0.0, 1.0, 2.0, 3.0, 4.0], 0.95), Some(4.0));
+        // Tables: 2.366, 4.351, 9.342.
+        for (freedom, table) in [(1, 0.455), (3, 2.366), (5, 4.351), (10, 9.342)] {
+            assert!((median_of_chi_squared(freedom) / table - 1.0).abs() < 0.008, "{freedom}");
+        }
+    }
+}

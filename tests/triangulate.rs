@@ -1,0 +1,233 @@
+//! Points in space from simulated rigs: how near to what can be known, and what goes wrong is said.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "support/ring.rs"]
+mod ring;
+
+use limn::Kind;
+use limn::camera::triangulate::{Method, Options, session};
+use limn::pose::{Skeleton, Tracks};
+use limn::watch::Quiet;
+use ring::{Score, Truth, bound, edges, film, ring, run, score, simulate};
+
+fn options(method: Method) -> Options {
+    Options { method, edges: edges(), ..Options::default() }
+}
+
+/// 68.3 % within one deviation and 95.4 % within two, each within 5 points.
+fn honest(s: &Score) -> bool {
+    (s.one - 0.683).abs() < 0.05 && (s.two - 0.954).abs() < 0.05
+}
+
+#[test]
+fn the_linear_point_is_as_good_as_can_be() {
+    for cameras in [2, 3, 6, 12] {
+        let rig = ring(cameras);
+        let truth = simulate(&rig, 500, 0.5, 0.0, 3);
+        let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Dlt)).tracks);
+        assert!(s.found > 0.999 && s.rms < 1.1 * s.bound && honest(&s), "{cameras}: {s:?}");
+        assert!(s.rms > 0.9 * s.bound, "better than possible: {cameras}: {s:?}");
+    }
+}
+
+#[test]
+fn cameras_that_agree_outvote_wrong_ones() {
+    for (cameras, found) in [(3, 0.95), (6, 0.97), (12, 0.999)] {
+        let rig = ring(cameras);
+        let truth = simulate(&rig, 500, 0.5, 0.2, 4);
+        let plain = score(&rig, &truth, &run(&rig, &truth, &options(Method::Dlt)).tracks);
+        assert!(plain.rms > 20.0 * plain.bound, "outliers that do no harm: {plain:?}");
+        let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Ransac)).tracks);
+        assert!(s.found > found && honest(&s), "{cameras}: {s:?}");
+        // Of three cameras two may agree by chance, once in a few hundred points; of more that does not happen.
+        assert!(s.gross < if cameras == 3 { 0.01 } else { 1e-9 }, "{cameras}: {s:?}");
+        assert!(s.rms_else < 1.5 * s.bound && (cameras == 3 || s.rms < 1.5 * s.bound), "{cameras}: {s:?}");
+    }
+}
+
+#[test]
+fn two_cameras_agree_or_there_is_no_point() {
+    let rig = ring(2);
+    let truth = simulate(&rig, 1000, 0.5, 0.2, 5);
+    let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Ransac)).tracks);
+    // A wrong observation that lies on the other's epipolar line by chance cannot be told.
+    assert!(s.found > 0.99 && s.false_finds < 0.05 && s.rms < 1.1 * s.bound && honest(&s), "{s:?}");
+}
+
+#[test]
+fn noise_is_measured_with_any_number_of_cameras() {
+    for (cameras, outliers) in [(2, 0.0), (2, 0.2), (3, 0.2), (6, 0.2)] {
+        for noise in [0.3, 4.0] {
+            let rig = ring(cameras);
+            let truth = simulate(&rig, 600, noise, outliers, 6);
+            let got = run(&rig, &truth, &options(Method::Ransac)).noise;
+            assert!(
+                (got.all / noise - 1.0).abs() < 0.08 && got.measured > 100,
+                "{cameras}, {noise}: {got:?}"
+            );
+            assert!(got.points.iter().all(|p| (p / noise - 1.0).abs() < 0.2), "{cameras}, {noise}: {got:?}");
+        }
+    }
+}
+
+fn with_tracks(truth: &Truth, change: impl Fn(usize, &Tracks) -> Option<Tracks>) -> Vec<Option<Tracks>> {
+    truth.tracks.iter().enumerate().map(|(i, t)| change(i, t.as_ref().unwrap())).collect()
+}
+
+fn rows(tracks: &Tracks, from: usize, to: usize) -> Tracks {
+    let width = tracks.skeleton.points() * 3;
+    Tracks::from_values(tracks.skeleton.clone(), tracks.values()[from * width..to * width].to_vec()).unwrap()
+}
+
+#[test]
+fn frames_are_matched_by_their_offsets() {
+    let mut rig = ring(3);
+    let truth = simulate(&rig, 200, 0.5, 0.0, 7);
+    rig.cameras[1].offset = -40; // began 40 frames later
+    rig.cameras[2].offset = 10; // and this one earlier
+    let tracks = with_tracks(&truth, |i, t| match i {
+        1 => Some(rows(t, 40, 200)),
+        2 => {
+            let mut values = vec![f32::NAN; 10 * 6 * 3];
+            values.extend_from_slice(t.values());
+            Tracks::from_values(t.skeleton.clone(), values)
+        }
+        _ => Some(t.clone()),
+    });
+    let outcome = session(&rig, &tracks, &[], &options(Method::Ransac), &Quiet::default()).unwrap();
+    let s = score(&rig, &truth, &outcome.tracks);
+    assert!(outcome.tracks.frames() == 200 && s.found > 0.99 && s.gross == 0.0, "{s:?}");
+    assert_eq!(outcome.tracks.get(39, 0).unwrap().cameras, 2);
+    assert!((40..200).filter_map(|f| outcome.tracks.get(f, 0)).filter(|p| p.cameras == 3).count() > 150);
+    assert!(outcome.warnings.is_empty(), "{:?}", outcome.warnings);
+    assert!((outcome.by_cameras.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn other_lengths_are_refused_unless_allowed() {
+    let rig = ring(3);
+    let truth = simulate(&rig, 100, 0.5, 0.0, 8);
+    let short = with_tracks(&truth, |i, t| Some(if i == 2 { rows(t, 0, 60) } else { t.clone() }));
+    let ask = options(Method::Ransac);
+    let e = session(&rig, &short, &[], &ask, &Quiet::default()).unwrap_err();
+    assert!(e.kind() == Kind::Usage && e.what().contains("cam0 100") && e.what().contains("cam2 60"), "{e}");
+    let ask = Options { allow_lengths: true, ..ask };
+    let outcome = session(&rig, &short, &[], &ask, &Quiet::default()).unwrap();
+    assert!(outcome.tracks.frames() == 100 && outcome.warnings[0].contains("cam2 60"));
+    assert_eq!(outcome.tracks.get(80, 0).map(|s| s.cameras), Some(2));
+    // A few frames are no matter.
+    let tracks = with_tracks(&truth, |i, t| Some(if i == 2 { rows(t, 0, 97) } else { t.clone() }));
+    let outcome = session(&rig, &tracks, &[], &options(Method::Dlt), &Quiet::default()).unwrap();
+    assert!(outcome.warnings.is_empty() && outcome.tracks.get(99, 0).is_some());
+}
+
+#[test]
+fn a_missing_camera_is_done_without_and_one_alone_is_refused() {
+    let rig = ring(3);
+    let truth = simulate(&rig, 100, 0.5, 0.0, 9);
+    let tracks = with_tracks(&truth, |i, t| (i != 1).then(|| t.clone()));
+    let outcome = session(&rig, &tracks, &[], &options(Method::Ransac), &Quiet::default()).unwrap();
+    assert!(outcome.warnings[0].contains("`cam1`") && outcome.tracks.get(5, 0).unwrap().cameras == 2);
+    assert!(outcome.cameras[1].mean_px.is_nan() && outcome.cameras[0].mean_px < 1.0);
+    let alone = with_tracks(&truth, |i, t| (i == 1).then(|| t.clone()));
+    let e = session(&rig, &alone, &[], &options(Method::Dlt), &Quiet::default()).unwrap_err();
+    assert!(e.what().contains("only camera `cam1`"), "{e}");
+    let mut rig = rig;
+    rig.cameras[0].camera = None;
+    let e = session(&rig, &tracks, &[], &options(Method::Dlt), &Quiet::default()).unwrap_err();
+    assert!(e.kind() == Kind::Config && e.what().contains("`cam0`"), "{e}");
+}
+
+#[test]
+fn body_parts_are_matched_by_name() {
+    let rig = ring(3);
+    let truth = simulate(&rig, 50, 0.5, 0.0, 10);
+    let renamed = |names: [&str; 6], t: &Tracks| {
+        let mut other = Tracks::new(Skeleton::single(names), t.frames());
+        for f in 0..t.frames() {
+            for p in 0..6 {
+                let to = other.skeleton.names().position(|n| Some(n) == t.skeleton.point(p)).unwrap_or(p);
+                let (at, likelihood) = t.get(f, p).unwrap();
+                other.set(f, to, at, likelihood);
+            }
+        }
+        other
+    };
+    let turned = ["tailtip", "tailbase", "back", "rightear", "leftear", "snout"];
+    let tracks = with_tracks(&truth, |i, t| Some(if i == 1 { renamed(turned, t) } else { t.clone() }));
+    let outcome = session(&rig, &tracks, &[], &options(Method::Dlt), &Quiet::default()).unwrap();
+    assert!(score(&rig, &truth, &outcome.tracks).rms < 2.0);
+    let other = ["snout", "leftear", "rightear", "back", "tailbase", "nose"];
+    let tracks = with_tracks(&truth, |i, t| Some(if i == 1 { renamed(other, t) } else { t.clone() }));
+    let e = session(&rig, &tracks, &[], &options(Method::Dlt), &Quiet::default()).unwrap_err();
+    assert!(e.what().contains("lacks `tailtip`") && e.what().contains("`nose`"), "{e}");
+    let ask = Options { common: true, ..options(Method::Dlt) };
+    let outcome = session(&rig, &tracks, &[], &ask, &Quiet::default()).unwrap();
+    assert_eq!(outcome.tracks.skeleton.bodyparts, ["snout", "leftear", "rightear", "back", "tailbase"]);
+    assert!(outcome.tracks.get(7, 4).is_some());
+}
+
+#[test]
+fn nothing_seen_is_nothing_found_and_said() {
+    let rig = ring(3);
+    let truth = simulate(&rig, 30, 0.5, 0.0, 11);
+    let empty = with_tracks(&truth, |_, t| Some(Tracks::new(t.skeleton.clone(), 30)));
+    for method in [Method::Dlt, Method::Ransac, Method::Smooth] {
+        let outcome = session(&rig, &empty, &[], &options(method), &Quiet::default()).unwrap();
+        assert!(outcome.tracks.frames() == 30 && (0..30).all(|f| outcome.tracks.get(f, 0).is_none()));
+        assert!(outcome.warnings[0].contains("not one point"), "{:?}", outcome.warnings);
+    }
+    let unlikely = Options { cutoff: 0.95, ..options(Method::Dlt) };
+    assert_eq!(run(&rig, &truth, &unlikely).by_cameras[0], 1.0);
+}
+
+#[test]
+fn swapped_recordings_are_named() {
+    for cameras in [2, 4] {
+        let rig = ring(cameras);
+        let truth = simulate(&rig, 60, 0.5, 0.0, 12);
+        let mut tracks = truth.tracks.clone();
+        tracks.swap(0, 1);
+        let outcome = session(&rig, &tracks, &[], &options(Method::Ransac), &Quiet::default()).unwrap();
+        let said = outcome.warnings.join("\n");
+        assert!(said.contains("`cam0` and `cam1` seem to be swapped"), "{cameras}: {said}");
+    }
+    // A camera that was turned is something else.
+    let rig = ring(4);
+    let truth = simulate(&rig, 60, 0.5, 0.0, 12);
+    let mut turned = ring(4);
+    let moved = turned.cameras[2].camera.as_mut().unwrap();
+    *moved = moved.clone().looking(
+        moved.position(),
+        nalgebra::Vector3::new(0.0, 0.0, 200.0),
+        nalgebra::Vector3::z(),
+    );
+    let outcome = session(&turned, &truth.tracks, &[], &options(Method::Dlt), &Quiet::default()).unwrap();
+    let said = outcome.warnings.join("\n");
+    assert!(said.contains("no camera was moved") && !said.contains("swapped"), "{said}");
+    assert!(score(&rig, &truth, &outcome.tracks).rms > 10.0);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_stopping_is_heard() {
+    let rig = ring(2);
+    let truth = simulate(&rig, 10, 0.5, 0.0, 13);
+    let base = options(Method::Ransac);
+    for wrong in [
+        Options { noise: Some(0.0), ..base.clone() },
+        Options { threshold: Some(f64::NAN), ..base.clone() },
+        Options { acceleration: Some(-1.0), ..base.clone() },
+        Options { cutoff: 1.5, ..base.clone() },
+    ] {
+        let e = session(&rig, &truth.tracks, &[], &wrong, &Quiet::default()).unwrap_err();
+        assert!(e.kind() == Kind::Usage && e.how_to_mend().is_some(), "{e}");
+    }
+    let e = session(&rig, &truth.tracks[..1], &[], &base, &Quiet::default()).unwrap_err();
+    assert_eq!(e.kind(), Kind::Usage);
+    let stopped = Quiet::default();
+    stopped.stop();
+    let e = session(&rig, &truth.tracks, &[], &base, &stopped).unwrap_err();
+    assert_eq!(e.kind(), Kind::Cancelled);
+    assert!(bound(&rig, &truth.points[0][0], 1, 0.5).is_none());
+    let _ = film; // used by other users of this file
+}
