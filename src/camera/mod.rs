@@ -18,6 +18,8 @@
 //! ```
 
 mod board;
+pub mod corrections;
+pub mod epipolar;
 mod lens;
 mod rig;
 mod sessions;

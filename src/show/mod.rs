@@ -7,9 +7,11 @@
 //! assert_eq!(style.cutoff, 0.6); // as config.yaml says
 //! ```
 
+mod anipose;
 mod pictures;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod report;
+pub mod scene3d;
 #[cfg(feature = "video")]
 mod video;
 
