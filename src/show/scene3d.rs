@@ -68,7 +68,7 @@ pub struct Scene {
     pub corrections: Corrections,
     /// For each point its reprojection error over the frames, to draw in any width.
     pub errors: Vec<Pyramid>,
-    /// Lowest and highest x, y, z of points and cameras, in millimetres.
+    /// Lowest and highest x, y, z of the points, in millimetres; around the middle of the cameras where there are none.
     pub bounds: [[f64; 3]; 2],
     frames: usize,
 }
@@ -289,23 +289,18 @@ fn places(skeleton: &Skeleton, tracks: Option<&Tracks>) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// The middle 98 of 100 of a sample of the points, and all cameras: strays do not count.
+/// The middle 98 of 100 of a sample of the points: strays do not count.
 fn bounds(cameras: &[Camera], spots: &Tracks3d) -> [[f64; 3]; 2] {
     let step = (spots.values().len() / 20_000).max(1);
-    let mut bounds = [[f64::INFINITY; 3], [f64::NEG_INFINITY; 3]];
+    let mut bounds = [[0.0; 3]; 2];
     for axis in 0..3 {
         let all = spots.values().iter().step_by(step).map(|v| f64::from(v[axis]));
         let mut all: Vec<f64> = all.filter(|v| v.is_finite()).collect();
         all.sort_by(f64::total_cmp);
         let cut = all.len() / 100;
-        let ends = [all.get(cut), all.get(all.len().saturating_sub(cut + 1))];
-        for v in ends.into_iter().flatten().copied().chain(cameras.iter().map(|c| c.position()[axis])) {
-            bounds[0][axis] = bounds[0][axis].min(v);
-            bounds[1][axis] = bounds[1][axis].max(v);
-        }
-        if bounds[0][axis] > bounds[1][axis] {
-            (bounds[0][axis], bounds[1][axis]) = (-100.0, 100.0);
-        }
+        let middle = cameras.iter().map(|c| c.position()[axis]).sum::<f64>() / cameras.len().max(1) as f64;
+        bounds[0][axis] = all.get(cut).copied().unwrap_or(middle - 100.0);
+        bounds[1][axis] = all.get(all.len().saturating_sub(cut + 1)).copied().unwrap_or(middle + 100.0);
     }
     bounds
 }
