@@ -22,6 +22,8 @@ pub mod anipose;
 mod board;
 #[cfg(feature = "vision")]
 pub mod calibrate;
+pub mod corrections;
+pub mod epipolar;
 mod lens;
 mod rig;
 mod sessions;

@@ -26,11 +26,14 @@ pub enum Place {
     Train,
     /// Analysis, and its results.
     Analyze,
+    /// Several cameras, and points in space.
+    Space,
 }
 
 impl Place {
     /// All of them, in the order of the work.
-    pub const ALL: [Self; 5] = [Self::Project, Self::Videos, Self::Label, Self::Train, Self::Analyze];
+    pub const ALL: [Self; 6] =
+        [Self::Project, Self::Videos, Self::Label, Self::Train, Self::Analyze, Self::Space];
 
     /// Its name.
     #[must_use]
@@ -41,6 +44,7 @@ impl Place {
             Self::Label => "Label",
             Self::Train => "Train",
             Self::Analyze => "Analyze",
+            Self::Space => "3D",
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum Scope {
     Videos,
     /// In the labeller.
     Label,
+    /// In the view of several cameras.
+    Space,
 }
 
 impl Scope {
@@ -31,6 +33,7 @@ impl Scope {
             Self::Player => "Playing a video",
             Self::Videos => "Videos",
             Self::Label => "Labeling",
+            Self::Space => "3D",
         }
     }
 }
@@ -85,6 +88,7 @@ actions! {
     GoLabel: Project, "go-label", "Go to Label", [command(Key::Num3)];
     GoTrain: Project, "go-train", "Go to Train", [command(Key::Num4)];
     GoAnalyze: Project, "go-analyze", "Go to Analyze", [command(Key::Num5)];
+    GoSpace: Project, "go-3d", "Go to 3D", [command(Key::Num6)];
     Save: Project, "save", "Write the label files now", [command(Key::S)];
     Undo: Project, "undo", "Undo", [command(Key::Z)];
     Redo: Project, "redo", "Redo", [command_shift(Key::Z), command(Key::Y)];
@@ -139,6 +143,18 @@ actions! {
     Animal7: Label, "animal-7", "Seventh individual", [plain(Key::Num7)];
     Animal8: Label, "animal-8", "Eighth individual", [plain(Key::Num8)];
     Animal9: Label, "animal-9", "Ninth individual", [plain(Key::Num9)];
+
+    OrbitLeft: Space, "orbit-left", "Turn the scene to the left", [plain(Key::J)];
+    OrbitRight: Space, "orbit-right", "Turn the scene to the right", [plain(Key::L)];
+    OrbitUp: Space, "orbit-up", "See the scene from higher up", [plain(Key::I)];
+    OrbitDown: Space, "orbit-down", "See the scene from lower down", [plain(Key::K)];
+    SpaceCloser: Space, "space-closer", "Closer to the scene", [plain(Key::Plus), plain(Key::Equals)];
+    SpaceFarther: Space, "space-farther", "Farther from the scene", [plain(Key::Minus)];
+    SpaceReset: Space, "space-reset", "See the whole scene", [plain(Key::R), plain(Key::Num0)];
+    CorrectPoint: Space, "correct-point", "Correct points, or stop it", [plain(Key::C)];
+    SpaceNextPart: Space, "space-next-part", "Next body part to correct", [plain(Key::S)];
+    SpacePreviousPart: Space, "space-previous-part", "Previous body part to correct", [plain(Key::W)];
+    NextCamera: Space, "next-camera", "Enlarge the next camera, or the scene again", [plain(Key::V)];
 
     ExtractFrame: Videos, "extract-frame", "Extract this frame for labeling", [plain(Key::E)];
 }
@@ -273,12 +289,12 @@ impl Keys {
 
 /// Whether two scopes can be active at once.
 fn meet(a: Scope, b: Scope) -> bool {
-    use Scope::{Label, Player, Project, Videos, Window};
+    use Scope::{Label, Player, Project, Space, Videos, Window};
     a == b
         || matches!(a, Window | Project)
         || matches!(b, Window | Project)
-        || matches!((a, b), (Player, Videos) | (Videos, Player))
-        || !matches!((a, b), (Label, _) | (_, Label))
+        || matches!((a, b), (Player, Videos | Space) | (Videos | Space, Player))
+        || !matches!((a, b), (Label | Space, _) | (_, Label | Space))
 }
 
 fn spell(key: &KeyboardShortcut) -> String {

@@ -15,6 +15,7 @@ pub(super) fn go_action(place: Place) -> Action {
         Place::Label => Action::GoLabel,
         Place::Train => Action::GoTrain,
         Place::Analyze => Action::GoAnalyze,
+        Place::Space => Action::GoSpace,
     }
 }
 

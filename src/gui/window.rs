@@ -208,6 +208,9 @@ impl Window {
         while self.jobs.busy() && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(20));
         }
+        if let Err(e) = self.views.space.closing()(&watch::Quiet::default()) {
+            tracing::error!("{e}");
+        }
         if let Some(mut open) = self.open.take() {
             self.views.label.settle(&mut open.labels);
             if let Err(e) = open.labels.close() {
@@ -293,6 +296,7 @@ impl Window {
                 Place::Videos => scopes.extend([Scope::Player, Scope::Videos]),
                 Place::Label => scopes.push(Scope::Label),
                 Place::Analyze => scopes.push(Scope::Player),
+                Place::Space => scopes.extend([Scope::Player, Scope::Space]),
                 Place::Project | Place::Train => {}
             }
         }
@@ -447,6 +451,9 @@ impl Window {
 
     /// Labels are written by their keeper, which goes on in the background until it is done.
     fn close_project(&mut self) {
+        if self.views.space.is_unsaved() {
+            let _ = self.jobs.start_quiet("Writing the corrections", self.views.space.closing());
+        }
         if let Some(mut open) = self.open.take() {
             self.views.label.settle(&mut open.labels);
             let labels = open.labels;

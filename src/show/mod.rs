@@ -9,9 +9,11 @@
 
 #[cfg(feature = "vision")]
 mod calibration;
+mod anipose;
 mod pictures;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod report;
+pub mod scene3d;
 #[cfg(feature = "video")]
 mod video;
 

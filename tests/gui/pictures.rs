@@ -156,7 +156,7 @@ fn every_view_in_both_themes() {
         let mut w = shown(begin(Some(&root)));
         opened(&mut w);
         for (key, place) in
-            [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5].into_iter().zip(Place::ALL)
+            [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6].into_iter().zip(Place::ALL)
         {
             w.key_press_modifiers(Modifiers::COMMAND, key);
             w.run_steps(8);

@@ -9,6 +9,7 @@ mod new_project;
 mod project;
 pub mod results;
 mod skeleton_editor;
+mod space;
 mod start;
 mod train;
 mod videos;
@@ -18,6 +19,7 @@ pub(super) use conflict::conflict;
 pub use label::LabelView;
 pub use new_project::{NewProjectView, NewWish};
 pub use project::ProjectView;
+pub use space::SpaceView;
 pub use start::{StartView, StartWish};
 pub use train::TrainView;
 pub use videos::VideosView;
@@ -39,6 +41,8 @@ pub struct Views {
     pub train: TrainView,
     /// Analysis, and its results.
     pub analyze: AnalyzeView,
+    /// Several cameras, and points in space.
+    pub space: SpaceView,
 }
 
 impl Views {
@@ -48,6 +52,7 @@ impl Views {
         self.label.poll(desk);
         self.train.poll(desk);
         self.analyze.poll(desk);
+        self.space.poll(desk);
     }
 
     /// Shows one screen, in all the room that is left.
@@ -58,6 +63,7 @@ impl Views {
             Place::Label => self.label.ui(ui, desk),
             Place::Train => self.train.ui(ui, desk),
             Place::Analyze => self.analyze.ui(ui, desk),
+            Place::Space => self.space.ui(ui, desk),
         }
     }
 }

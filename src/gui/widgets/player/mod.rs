@@ -84,6 +84,8 @@ pub struct Player {
     cursor: usize,
     clock: Option<Clock>,
     speed: f64,
+    /// For decoded frames, in bytes.
+    memory: usize,
     seen: Option<Instant>,
     image: Option<CanvasImage>,
     shot: Option<Arc<Shot<Arc<ColorImage>>>>,
@@ -103,6 +105,7 @@ impl Default for Player {
             cursor: 0,
             clock: None,
             speed: 1.0,
+            memory: MEMORY,
             seen: None,
             image: None,
             shot: None,
@@ -113,16 +116,21 @@ impl Default for Player {
 }
 
 impl Player {
+    /// A player that keeps no more than so many bytes of decoded frames, for where several videos are shown at once.
+    #[must_use]
+    pub fn with_memory(bytes: usize) -> Self {
+        Self { memory: bytes, ..Self::default() }
+    }
+
     /// Opens a video at its first frame; nothing happens when it is open already.
     pub fn open(&mut self, path: &Path, wake: &Wake, ctx: &Context) {
         if self.path.as_deref() == Some(path) {
             return;
         }
-        let speed = self.speed;
-        *self = Self { speed, ..Self::default() };
+        self.close();
         let side = ctx.input(|i| i.max_texture_side);
         let make = move |p: &crate::picture::Picture| Arc::new(colour_image(p, Tone::default(), side));
-        let server = FrameServer::open(path, MEMORY, make, Arc::clone(wake));
+        let server = FrameServer::open(path, self.memory, make, Arc::clone(wake));
         server.want(0);
         self.server = Some(server);
         self.path = Some(path.to_path_buf());
@@ -130,8 +138,7 @@ impl Player {
 
     /// Closes the video; its threads end by themselves.
     pub fn close(&mut self) {
-        let speed = self.speed;
-        *self = Self { speed, ..Self::default() };
+        *self = Self { speed: self.speed, memory: self.memory, ..Self::default() };
     }
 
     /// The open video's file.
