@@ -301,6 +301,9 @@ impl Bundle {
     /// As [`Card::read`]; [`crate::Kind::Bundle`] too when weights are missing, and [`crate::Kind::Weights`] when they
     /// do not fit the description.
     pub fn load(dir: &Path, device: Device) -> Result<Self> {
+        if !dir.exists() {
+            Self::put_back(dir);
+        }
         let card = Card::read(dir)?;
         if let Some(spread) = &card.spread {
             spread.check().map_err(|e| e.at(dir.join(CARD).display()))?;
@@ -330,6 +333,25 @@ impl Bundle {
         Ok(net)
     }
 
+    /// What a killed save of `dir` left: the old bundle goes back to its place when that is empty, and folders that no running
+    /// save can be writing (an hour old) are removed. Gives how such folders' names begin.
+    fn put_back(dir: &Path) -> String {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!(".limn-model-{name}~");
+        let entries = std::fs::read_dir(files::folder_of(dir)).into_iter().flatten().flatten();
+        for left in entries.filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path()) {
+            let old = left.join("old");
+            if !dir.exists() && old.join(CARD).is_file() {
+                let _ = std::fs::rename(&old, dir); // tried again at the next save
+            }
+            let age = std::fs::metadata(&left).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+            if age.is_some_and(|a| a.as_secs() > 3600) && !old.exists() {
+                let _ = std::fs::remove_dir_all(&left);
+            }
+        }
+        prefix
+    }
+
     /// Writes a bundle to `dir`, whole or not at all: into a folder beside it, then renamed. A bundle that is there
     /// already is replaced when `replace` says so; anything else never.
     ///
@@ -345,6 +367,7 @@ impl Bundle {
     /// As [`Bundle::save`].
     pub fn save_all(card: &Card, nets: &[&Net], dir: &Path, replace: bool) -> Result<()> {
         let card = &Card { members: nets.len().max(1), ..card.clone() };
+        let prefix = Self::put_back(dir);
         let old_bundle = dir.join(CARD).is_file();
         if dir.exists() && !(replace && old_bundle) {
             return Err(Error::new(ErrorKind::Exists, "there is something in the model's place already")
@@ -354,7 +377,7 @@ impl Bundle {
         let parent = files::folder_of(dir);
         files::make_folder(&parent)?;
         let failed = |e| Error::io("write the model", dir, e);
-        let temp = tempfile::Builder::new().prefix(".limn-model-").tempdir_in(&parent).map_err(failed)?;
+        let temp = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(failed)?;
         let new = temp.path().join("new");
         files::make_folder(&new)?;
         let text = serde_yaml::to_string(card).map_err(|e| {
@@ -418,6 +441,25 @@ mod tests {
 
     fn save(b: &Bundle, dir: &Path, replace: bool) -> Result<()> {
         Bundle::save(&b.card, &b.net, dir, replace)
+    }
+
+    #[test]
+    fn a_save_killed_between_its_two_renames_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("best");
+        let one = bundle(1);
+        save(&one, &at, false).unwrap();
+        let killed = || {
+            let left = dir.path().join(".limn-model-best~a1b2");
+            std::fs::create_dir_all(&left).unwrap();
+            std::fs::rename(&at, left.join("old")).unwrap();
+        };
+        killed();
+        assert!(Bundle::load(&dir.path().join("bes"), Device::Cpu).is_err());
+        assert_eq!(Bundle::load(&at, Device::Cpu).unwrap().card, one.card);
+        killed();
+        assert_eq!(save(&one, &at, false).unwrap_err().kind(), ErrorKind::Exists, "it is back in its place");
+        save(&one, &at, true).unwrap();
     }
 
     #[test]

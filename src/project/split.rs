@@ -296,17 +296,28 @@ impl Splits {
         Ok(split)
     }
 
-    /// Stores a split that was drawn elsewhere or before, with the next number.
+    /// A split that was drawn elsewhere or before, under the next free number; [`Splits::adopt`] stores it.
     ///
     /// # Errors
-    /// As [`Splits::draw`].
-    pub fn adopt(project: &mut Project, split: &Split) -> Result<Split> {
+    /// When `splits.yaml` cannot be read.
+    pub fn numbered(project: &Project, split: &Split) -> Result<Split> {
+        let last = Self::read(project)?.shuffles.iter().map(|s| s.shuffle).max();
+        Ok(Split { shuffle: last.unwrap_or(0).saturating_add(1), ..split.clone() })
+    }
+
+    /// Stores a split that [`Splits::numbered`] gave.
+    ///
+    /// # Errors
+    /// As [`Splits::draw`]; when its number was taken meanwhile.
+    pub fn adopt(project: &mut Project, split: &Split) -> Result<()> {
         let mut splits = Self::read(project)?;
-        let shuffle = splits.shuffles.iter().map(|s| s.shuffle).max().unwrap_or(0).saturating_add(1);
-        let split = Split { shuffle, ..split.clone() };
+        if splits.shuffles.iter().any(|s| s.shuffle == split.shuffle) {
+            return Err(Error::new(Kind::Exists, format!("there is a shuffle {} by now", split.shuffle))
+                .at(Self::path(project).display())
+                .mend("run it again"));
+        }
         splits.shuffles.push(split.clone());
-        splits.store(project, split.train_fraction)?;
-        Ok(split)
+        splits.store(project, split.train_fraction)
     }
 
     fn store(&self, project: &mut Project, train_fraction: f64) -> Result<()> {
@@ -326,7 +337,7 @@ impl Splits {
     pub fn load(project: &Project, shuffle: u32, labels: &Labels, watch: &dyn Watch) -> Result<Split> {
         let all = Self::read(project)?;
         let numbers: Vec<String> = all.shuffles.iter().map(|s| s.shuffle.to_string()).collect();
-        let Some(mut split) = all.shuffles.into_iter().find(|s| s.shuffle == shuffle) else {
+        let Some(split) = all.shuffles.into_iter().find(|s| s.shuffle == shuffle) else {
             let (what, mend) = if numbers.is_empty() {
                 ("no train/test split was made yet".to_owned(), "make one with `limn split`".to_owned())
             } else {
@@ -334,6 +345,20 @@ impl Splits {
             };
             return Err(Error::new(Kind::NotFound, what).at(Self::path(project).display()).mend(mend));
         };
+        Self::still_labelled(project, split, labels, watch)
+    }
+
+    /// What is left of a split whose pictures may no longer be labelled.
+    ///
+    /// # Errors
+    /// As [`Splits::load`].
+    pub fn still_labelled(
+        project: &Project,
+        mut split: Split,
+        labels: &Labels,
+        watch: &dyn Watch,
+    ) -> Result<Split> {
+        let shuffle = split.shuffle;
         let now: BTreeSet<&FrameKey> = labels.labeled_frames().map(|(k, _)| k).collect();
         let before = split.train.len() + split.test.len();
         split.train.retain(|k| now.contains(k));

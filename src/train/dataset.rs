@@ -3,6 +3,7 @@ use crate::picture::Picture;
 use crate::pose::{FrameKey, Keypoint, LabeledFrame};
 use crate::watch::Watch;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -113,6 +114,17 @@ impl Dataset {
             .get(index)
             .ok_or_else(|| Error::new(Kind::Usage, format!("there is no example {index}")))?;
         decode(example).map(Arc::new)
+    }
+
+    /// Width and height of most pictures, in pixels; of several sizes equally usual the largest.
+    #[must_use]
+    pub fn usual_size(&self) -> (usize, usize) {
+        let mut counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        for (example, cached) in self.examples.iter().zip(&self.cache) {
+            let size = cached.as_ref().map(|p| (p.width(), p.height())).or_else(|| size_of(example).ok());
+            *counts.entry(size.unwrap_or_default()).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(size, n)| (*n, size.0 * size.1)).map_or((0, 0), |(size, _)| size)
     }
 
     /// The 90th percentile of the animals' extent: the longer side of the box around a picture's labels, in pixels.

@@ -320,7 +320,7 @@ pub(super) struct Measured {
     pub split: Split,
     pub test: Vec<Judged>,
     pub train: Vec<Judged>,
-    /// Width and height of the first frame.
+    /// Width and height of most frames.
     pub frame: (usize, usize),
     pub device: String,
 }
@@ -378,7 +378,7 @@ fn measure(
 /// Width and height in pixels.
 type Size = (usize, usize);
 
-/// What a network says of these pictures, and the size of the first one.
+/// What a network says of these pictures, and their usual size.
 pub(super) fn judge_keys(
     project: &Project,
     labels: &Labels,

@@ -174,11 +174,12 @@ pub fn train_seen(
     let (device, words) = device::choose(&options.device)?;
     let precision = options.precision.unwrap_or_else(|| Precision::to_train(device)).check(device)?;
     let labels = LabelStore::read(project, watch)?.labels().clone();
-    let mut split = match &like {
-        Some(like) => {
-            let split = Splits::adopt(project, &like.split(0)?)?;
+    // A repeated split is stored only once it is known that it can be trained on.
+    let repeated = like.as_ref().map(|like| Splits::numbered(project, &like.split(0)?)).transpose()?;
+    let mut split = match &repeated {
+        Some(split) => {
             watch.note(&format!("repeating that training as shuffle {}", split.shuffle));
-            Splits::load(project, split.shuffle, &labels, watch)?
+            Splits::still_labelled(project, split.clone(), &labels, watch)?
         }
         None => split_of(project, options, &labels, watch)?,
     };
@@ -211,6 +212,9 @@ pub fn train_seen(
     };
     let net = Net::new(&spec, device, seed)?;
     let Begun { start, init, init_hash } = begin_with(&net, &net_name, options, &folder, watch)?;
+    if let Some(split) = &repeated {
+        Splits::adopt(project, split)?;
+    }
     files::make_folder(&folder)?;
     files::must_be_writable(&folder)?;
     if !options.resume && State::is_in(&folder) {
@@ -307,9 +311,9 @@ pub fn train_seen(
     })
 }
 
-/// The size of the pictures, width by height, as the first of them has it.
+/// The usual size of the pictures, width by height.
 pub(super) fn frame_size(data: &Dataset) -> (usize, usize) {
-    data.picture(0).map_or((0, 0), |p| (p.width(), p.height()))
+    data.usual_size()
 }
 
 /// The model folder of a shuffle: `best` or `last`; `auto` is the last state of a finished training, which no test
