@@ -1,6 +1,6 @@
 use super::{Report, Terminal};
 use crate::camera::calibrate::{self, Calibration, Options};
-use crate::camera::{Board, LensModel, Mount, Rig};
+use crate::camera::{Board, LensModel, Mount, Rig, anipose};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::show;
@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// The rig: rig.yaml, or the folder it is in
     rig: PathBuf,
     /// Videos and pictures of the board, or folders of them
-    #[arg(required_unless_present = "new")]
+    #[arg(required_unless_present_any = ["new", "import", "export"])]
     files: Vec<PathBuf>,
     /// Begin a new rig instead
     #[arg(long, requires = "cameras", requires = "board")]
@@ -39,6 +39,12 @@ pub(super) struct Args {
     /// The cameras of a new rig have fisheye lenses
     #[arg(long)]
     fisheye: bool,
+    /// Begin a new rig of the cameras in this calibration.toml of Anipose's
+    #[arg(long, value_name = "FILE", conflicts_with = "new")]
+    import: Option<PathBuf>,
+    /// Write the calibrated cameras as a calibration.toml of Anipose's
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
     /// Frames to look at in each video
     #[arg(long, default_value_t = 400, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
@@ -79,7 +85,15 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     if args.new {
         return begin(args);
     }
+    if let Some(file) = &args.import {
+        return import(args, file);
+    }
     let path = Rig::path(&args.rig);
+    if args.files.is_empty()
+        && let Some(file) = &args.export
+    {
+        return export(&Rig::read(&path)?, file);
+    }
     let rig = Rig::read(&path)?;
     let seen = calibrate::look(&rig, &args.files, args.frames as usize, terminal)?;
     let found = seen.shots.len();
@@ -89,17 +103,42 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let folder = files::folder_of(&path).join("calibration");
     let pictures = show::calibration(&done, &folder)?;
     done.rig.replace(&path)?;
+    if let Some(file) = &args.export {
+        export(&done.rig, file)?;
+    }
     Ok(report(&done, found, &path, &folder, &pictures))
 }
 
-/// A new rig.yaml.
-fn begin(args: &Args) -> Result<Report> {
+/// A new rig of cameras that were calibrated elsewhere.
+fn import(args: &Args, file: &Path) -> Result<Report> {
+    let rig = Rig { board: args.board.clone(), ..Rig::from_cameras(anipose::read(file)?)? };
+    let path = free(args)?;
+    rig.write(&path)?;
+    let names: Vec<&str> = rig.cameras.iter().map(|m| m.name.as_str()).collect();
+    let text = format!("began {} with {}", path.display(), names.join(", "));
+    Ok(Report::new(text, json!({ "rig": path, "cameras": names })))
+}
+
+/// The cameras for Anipose.
+fn export(rig: &Rig, file: &Path) -> Result<Report> {
+    anipose::write(file, &rig.calibrated()?)?;
+    Ok(Report::new(format!("written to {}", file.display()), json!({ "calibration": file })))
+}
+
+/// Where a new rig goes, with its folder made.
+fn free(args: &Args) -> Result<PathBuf> {
     let path = if args.rig.extension().is_some() { args.rig.clone() } else { args.rig.join("rig.yaml") };
     if path.exists() {
         return Err(Error::new(Kind::Exists, "there is a rig already")
             .at(path.display())
             .mend("change it in a text editor, or name another folder"));
     }
+    files::make_folder(&files::folder_of(&path))?;
+    Ok(path)
+}
+
+/// A new rig.yaml.
+fn begin(args: &Args) -> Result<Report> {
     let model = if args.fisheye { LensModel::Fisheye } else { LensModel::Pinhole };
     let mount = |name: &String| Mount { name: name.trim().to_owned(), model, ..Mount::default() };
     let rig = Rig {
@@ -108,7 +147,7 @@ fn begin(args: &Args) -> Result<Report> {
         ..Rig::default()
     };
     rig.check()?;
-    files::make_folder(&files::folder_of(&path))?;
+    let path = free(args)?;
     rig.write(&path)?;
     let text = format!("began {}\nnext: limn calibrate {} BOARD-VIDEOS", path.display(), path.display());
     Ok(Report::new(text, json!({ "rig": path, "cameras": args.cameras })))

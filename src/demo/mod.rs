@@ -12,12 +12,16 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
+mod space;
+
+pub use space::{InSpace, Story3d, tell_in_space};
+
 use crate::draw::{self, plot};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::infer::{self, Engine};
 use crate::picture::Picture;
-use crate::pose::{FrameKey, Keypoint, Tracks};
+use crate::pose::{FrameKey, Keypoint, Skeleton, Tracks};
 use crate::project::{
     Extraction, LabelStore, Method, NewProject, PointEdit, Project, Severity, SplitRequest, Splits,
     VideoMode, extract,
@@ -119,10 +123,11 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     let first = scene(wish.seed, size.train_frames)?;
     let second = scene(wish.seed + 1, size.test_frames)?;
     let (day1, day2) = (wish.folder.join("day1.mp4"), wish.folder.join("day2.mp4"));
-    film(&first, &day1, watch)?;
-    film(&second, &day2, watch)?;
+    film(Reel::of(&first), &day1, |f| first.render(f), watch)?;
+    film(Reel::of(&second), &day2, |f| second.render(f), watch)?;
 
-    let mut project = new_project(&wish.folder, &first, &day1, &size, watch)?;
+    let videos = [day1];
+    let mut project = new_project(&wish.folder, first.skeleton(), &videos, size.labels, watch)?;
     let wanted = Extraction {
         method: Method::Kmeans,
         count: size.labels,
@@ -132,27 +137,13 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     };
     let taken = extract(&project, &wanted, watch)?;
     let labelled = taken.iter().map(|e| e.frames.len()).sum::<usize>();
-    let points = label(&project, &first, &taken, wish.seed, watch)?;
+    let points =
+        label(&project, size.train_frames, |_, frame| first.truth(frame), &taken, wish.seed, watch)?;
     watch.note(&format!(
         "labelled {points} points in {labelled} frames, each about 1 px off as a person's would be"
     ));
 
-    let store = LabelStore::read(&project, watch)?;
-    if let Some(p) = store.check(watch)?.into_iter().find(|p| p.severity == Severity::Error) {
-        return Err(Error::new(Kind::Labels, p.what).at(p.place).mend(p.mend));
-    }
-    let request =
-        SplitRequest { train_fraction: 0.9, shuffles: 1, seed: wish.seed, by_video: false, force: true };
-    Splits::draw(&mut project, store.labels(), &request)?;
-    let options = Options {
-        net: Some("efficientnet_lite0".into()),
-        device: wish.device.clone(),
-        seed: Some(wish.seed),
-        epochs: size.epochs,
-        max_minutes: Some(wish.minutes.unwrap_or(9.0)),
-        ..Options::default()
-    };
-    let trained = session::train(&mut project, &options, watch)?;
+    let trained = train(&mut project, wish, &size, watch)?;
 
     let evaluation = EvaluateOptions {
         shuffle: 1,
@@ -205,6 +196,26 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     })
 }
 
+/// Checks the labels, draws a split, and trains.
+fn train(project: &mut Project, wish: &Wish, size: &Size, watch: &dyn Watch) -> Result<session::Trained> {
+    let store = LabelStore::read(project, watch)?;
+    if let Some(p) = store.check(watch)?.into_iter().find(|p| p.severity == Severity::Error) {
+        return Err(Error::new(Kind::Labels, p.what).at(p.place).mend(p.mend));
+    }
+    let request =
+        SplitRequest { train_fraction: 0.9, shuffles: 1, seed: wish.seed, by_video: false, force: true };
+    Splits::draw(project, store.labels(), &request)?;
+    let options = Options {
+        net: Some("efficientnet_lite0".into()),
+        device: wish.device.clone(),
+        seed: Some(wish.seed),
+        epochs: size.epochs,
+        max_minutes: Some(wish.minutes.unwrap_or(9.0)),
+        ..Options::default()
+    };
+    session::train(project, &options, watch)
+}
+
 /// An empty folder, or one that an earlier demonstration made.
 fn prepare(folder: &Path) -> Result<()> {
     let marker = folder.join(MARKER);
@@ -227,19 +238,34 @@ fn prepare(folder: &Path) -> Result<()> {
     files::write_whole(&marker, words.as_bytes())
 }
 
+/// Width, height and length of a video to be rendered.
+#[derive(Clone, Copy)]
+struct Reel {
+    width: usize,
+    height: usize,
+    fps: f64,
+    frames: usize,
+}
+
+impl Reel {
+    fn of(scene: &Scene) -> Self {
+        let SceneSpec { width, height, fps, frames, .. } = *scene.spec();
+        Self { width, height, fps, frames }
+    }
+}
+
 /// Renders on all cores and encodes in order.
-fn film(scene: &Scene, path: &Path, watch: &dyn Watch) -> Result<()> {
+fn film(reel: Reel, path: &Path, render: impl Fn(usize) -> Picture + Sync, watch: &dyn Watch) -> Result<()> {
     const AT_ONCE: usize = 16;
-    let spec = *scene.spec();
-    let mut writer = Writer::create(path, spec.width, spec.height, spec.fps)?;
+    let mut writer = Writer::create(path, reel.width, reel.height, reel.fps)?;
     watch.begin(
         &format!("film {}", path.file_name().unwrap_or_default().to_string_lossy()),
-        Some(spec.frames as u64),
+        Some(reel.frames as u64),
     );
-    for start in (0..spec.frames).step_by(AT_ONCE) {
+    for start in (0..reel.frames).step_by(AT_ONCE) {
         watch.check()?;
-        let end = (start + AT_ONCE).min(spec.frames);
-        let pictures: Vec<Picture> = (start..end).into_par_iter().map(|f| scene.render(f)).collect();
+        let end = (start + AT_ONCE).min(reel.frames);
+        let pictures: Vec<Picture> = (start..end).into_par_iter().map(&render).collect();
         pictures.iter().try_for_each(|p| writer.write(p))?;
         watch.advance(pictures.len() as u64);
     }
@@ -252,25 +278,26 @@ fn film(scene: &Scene, path: &Path, watch: &dyn Watch) -> Result<()> {
 
 fn new_project(
     folder: &Path,
-    scene: &Scene,
-    video: &Path,
-    size: &Size,
+    skeleton: Skeleton,
+    videos: &[PathBuf],
+    labels: usize,
     watch: &dyn Watch,
 ) -> Result<Project> {
-    let skeleton = scene.skeleton();
     let wanted = NewProject::single("demo", "limn", skeleton.bodyparts.clone());
     let probe = |path: &Path| Index::open(path, watch).map(|i| (i.width(), i.height()));
-    let mut project = Project::create(folder, &wanted, &[video.to_owned()], VideoMode::Link, &probe, watch)?;
+    let mut project = Project::create(folder, &wanted, videos, VideoMode::Link, &probe, watch)?;
     project.config.skeleton = skeleton.edges;
-    project.config.numframes2pick = i64::try_from(size.labels).unwrap_or(i64::MAX);
+    project.config.numframes2pick = i64::try_from(labels).unwrap_or(i64::MAX);
     project.config.save()?;
     Ok(project)
 }
 
-/// Labels every taken frame by its truth, with a human's jitter; a hidden point stays unlabelled.
+/// Labels every taken frame by its truth (of a video by its name, and a frame), with a human's jitter; a hidden point stays
+/// unlabelled. Gives the number of points.
 fn label(
     project: &Project,
-    scene: &Scene,
+    frames: usize,
+    truth: impl Fn(&str, usize) -> Vec<Option<Keypoint>>,
     taken: &[crate::project::Extracted],
     seed: u64,
     watch: &dyn Watch,
@@ -281,9 +308,9 @@ fn label(
     let mut edits = Vec::new();
     for video in taken {
         for &frame in &video.frames {
-            let image = project.image_name(&video.video, frame as u64, scene.spec().frames as u64);
+            let image = project.image_name(&video.video, frame as u64, frames as u64);
             let key = FrameKey::new(&video.video, image);
-            for (point, truth) in scene.truth(frame).into_iter().enumerate() {
+            for (point, truth) in truth(&video.video, frame).into_iter().enumerate() {
                 let at = truth
                     .map(|t| Keypoint::new(t.x + normal.sample(&mut hand), t.y + normal.sample(&mut hand)));
                 if at.is_some() {
