@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | [`dlc_labels_csv`] | DeepLabCut's label table as CSV | `docs/formats/dlc-labels.md` |
 //! | [`dlc_tracks_csv`] | DeepLabCut's predictions as CSV | `docs/formats/dlc-tracks.md` |
-//! | [`dlc_3d`] | DeepLabCut's keypoints in space, as CSV and (feature `hdf5`) as pandas HDF5 file | `docs/formats/tracks-3d.md` |
 //! | `dlc_h5` (feature `hdf5`) | both as pandas HDF5 files | the same two pages |
+//! | [`dlc_3d`] | DeepLabCut's keypoints in space, as CSV and (feature `hdf5`) as pandas HDF5 file | `docs/formats/tracks-3d.md` |
 //! | [`anipose_csv`] | keypoints in space as Anipose's CSV, with deviations | `docs/formats/tracks-3d.md` |
 //! | `candidates` (feature `hdf5`) | limn's own: several candidates for every point | `docs/formats/limn-candidates.md` |
+//! | `nwb` (feature `hdf5`) | keypoints in space for NWB with `ndx-pose`, written only | `docs/formats/tracks-3d.md` |
 //!
 //! ```
 //! use limn::formats::dlc_labels_csv;
@@ -34,6 +35,8 @@ pub mod dlc_tracks_csv;
 #[cfg(feature = "hdf5")]
 mod h5;
 mod header;
+#[cfg(feature = "hdf5")]
+pub mod nwb;
 #[cfg(feature = "hdf5")]
 mod pandas;
 mod part;
