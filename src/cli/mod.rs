@@ -34,6 +34,7 @@ mod split;
 mod terminal;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod train;
+mod triangulate;
 
 pub use terminal::Terminal;
 
@@ -95,6 +96,7 @@ enum Command {
     Demo(demo::Args),
     #[cfg(feature = "torch")]
     Bench(bench::Args),
+    Triangulate(triangulate::Args),
     Doctor(doctor::Args),
 }
 
@@ -123,6 +125,7 @@ impl Command {
             Self::Demo(args) => demo::run(args, terminal),
             #[cfg(feature = "torch")]
             Self::Bench(args) => bench::run(args, terminal),
+            Self::Triangulate(args) => triangulate::run(args, terminal),
             Self::Doctor(args) => doctor::run(args, terminal),
         }
     }
