@@ -1,11 +1,11 @@
 //! Points in space from simulated rigs: how near to what can be known, and what goes wrong is said.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 
 #[path = "support/ring.rs"]
 mod ring;
 
 use limn::Kind;
-use limn::camera::triangulate::{Method, Options, session};
+use limn::camera::triangulate::{Choices, Method, Options, session};
 use limn::pose::{Skeleton, Tracks};
 use limn::watch::Quiet;
 use ring::{Score, Truth, bound, edges, film, ring, run, score, simulate};
@@ -61,8 +61,10 @@ fn noise_is_measured_with_any_number_of_cameras() {
             let rig = ring(cameras);
             let truth = simulate(&rig, 600, noise, outliers, 6);
             let got = run(&rig, &truth, &options(Method::Ransac)).noise;
+            // Of two cameras, some that agree by chance remain, more where they are noisy.
+            let near = if cameras == 2 && outliers > 0.0 { 0.12 } else { 0.06 };
             assert!(
-                (got.all / noise - 1.0).abs() < 0.08 && got.measured > 100,
+                (got.all / noise - 1.0).abs() < near && got.measured > 100,
                 "{cameras}, {noise}: {got:?}"
             );
             assert!(got.points.iter().all(|p| (p / noise - 1.0).abs() < 0.2), "{cameras}, {noise}: {got:?}");
@@ -230,4 +232,137 @@ fn what_makes_no_sense_is_refused_and_stopping_is_heard() {
     assert_eq!(e.kind(), Kind::Cancelled);
     assert!(bound(&rig, &truth.points[0][0], 1, 0.5).is_none());
     let _ = film; // used by other users of this file
+}
+
+#[test]
+fn the_whole_sequence_is_better_than_single_frames_and_honest() {
+    for (cameras, outliers) in [(2, 0.0), (2, 0.2), (3, 0.2), (6, 0.2)] {
+        let rig = ring(cameras);
+        let truth = simulate(&rig, 900, 0.5, outliers, 14);
+        let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Smooth)).tracks);
+        assert!(s.found > 0.99 && s.gross < 1e-9 && honest(&s), "{cameras}, {outliers}: {s:?}");
+        assert!(s.rms < 0.9 * s.bound && s.false_finds < 0.01, "{cameras}, {outliers}: {s:?}");
+    }
+}
+
+#[test]
+fn short_gaps_are_filled_with_growing_deviations_and_long_ones_stay() {
+    let rig = ring(3);
+    let mut truth = simulate(&rig, 900, 0.5, 0.0, 15);
+    // The snout is hidden for 8 frames of every 60, and once for 100.
+    let hidden = |f: usize| (f % 60 >= 30 && f % 60 < 38) || (700..800).contains(&f);
+    let nowhere = limn::pose::Keypoint::new(f64::NAN, f64::NAN);
+    for tracks in truth.tracks.iter_mut().flatten() {
+        (0..900).filter(|f| hidden(*f)).for_each(|f| tracks.set(f, 0, nowhere, 0.0));
+    }
+    // Without limbs, so that time alone tells.
+    let ask = Options { edges: vec![], ..options(Method::Smooth) };
+    let tracks = run(&rig, &truth, &ask).tracks;
+    assert!((700..800).all(|f| tracks.get(f, 0).is_none()), "a long gap was filled");
+    let (mut one, mut two, mut n) = (0.0, 0.0, 0.0_f64);
+    for f in (0..700).filter(|f| hidden(*f)) {
+        let spot = tracks.get(f, 0).unwrap();
+        assert!(spot.cameras == 0 && spot.error.is_nan());
+        for k in 0..3 {
+            let wrong = (spot.at[k] - truth.points[f][0][k]).abs() / spot.deviation[k];
+            one += f64::from(u8::from(wrong <= 1.0));
+            two += f64::from(u8::from(wrong <= 2.0));
+            n += 1.0;
+        }
+    }
+    // Frames of a gap are wrong together, so that few say much: 11 gaps.
+    assert!((one / n - 0.683_f64).abs() < 0.15 && two / n > 0.88, "{} {}", one / n, two / n);
+    let deviation = |f| tracks.get(f, 0).unwrap().deviation[0];
+    let [near, middle, seen] = [30, 34, 15].map(deviation);
+    assert!(middle > 1.3 * near && near > 1.2 * seen, "{middle} {near} {seen}");
+    let ask = Options { gap: 7, ..ask };
+    assert!(run(&rig, &truth, &ask).tracks.get(34, 0).is_none());
+}
+
+#[test]
+fn limbs_hold_what_one_camera_pair_sees_badly() {
+    // Two cameras nearly side by side: depth is poor, and the limbs know better.
+    let mut rig = ring(24);
+    rig.cameras.truncate(2);
+    let truth = simulate(&rig, 600, 0.5, 0.0, 16);
+    let with = score(&rig, &truth, &run(&rig, &truth, &options(Method::Smooth)).tracks);
+    let bare = Options { edges: vec![], ..options(Method::Smooth) };
+    let without = score(&rig, &truth, &run(&rig, &truth, &bare).tracks);
+    assert!(with.rms < 0.97 * without.rms && honest(&without), "{with:?} {without:?}");
+}
+
+/// An animal that rests, then leaps, again and again: 250 mm in half a second at 60 frames a second.
+#[test]
+fn leaps_are_not_smoothed_away() {
+    let rig = ring(3);
+    let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(17);
+    let points = (0..900_usize)
+        .map(|f| {
+            let phase = (f % 100) as f64 / 30.0;
+            let s = if phase < 1.0 { 0.5 - 0.5 * (std::f64::consts::PI * phase).cos() } else { 1.0 };
+            let x = if f / 100 % 2 == 0 { -125.0 + 250.0 * s } else { 125.0 - 250.0 * s };
+            (0..6).map(|p| nalgebra::Vector3::new(x, 20.0 * p as f64 - 50.0, 10.0)).collect()
+        })
+        .collect();
+    let truth = film(&rig, points, 0.5, 0.2, &mut rng);
+    let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Smooth)).tracks);
+    assert!(s.found > 0.99 && s.gross < 1e-9 && s.rms < 1.1 * s.bound, "{s:?}");
+    println!("leaps: {s:?}");
+}
+
+#[test]
+fn slow_waves_keep_honest_deviations() {
+    let rig = ring(3);
+    let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(18);
+    let points = (0..900_usize)
+        .map(|f| {
+            let at = |p: usize| {
+                let wave = |period: f64| (std::f64::consts::TAU * f as f64 / period + p as f64).sin();
+                nalgebra::Vector3::new(60.0 * wave(60.0), 50.0 * wave(47.0), 20.0 * wave(33.0))
+            };
+            (0..6).map(at).collect()
+        })
+        .collect();
+    let truth = film(&rig, points, 0.5, 0.0, &mut rng);
+    let bare = Options { edges: vec![], ..options(Method::Smooth) };
+    let s = score(&rig, &truth, &run(&rig, &truth, &bare).tracks);
+    println!("waves: {s:?}");
+    // Waves accelerate more steadily than at random: deviations are rather too large, never too small.
+    assert!(s.rms < 0.9 * s.bound && s.one > 0.65 && s.one < 0.80 && s.two > 0.93, "{s:?}");
+}
+
+#[test]
+fn other_candidates_are_taken_where_they_fit() {
+    let rig = ring(3);
+    let truth = simulate(&rig, 300, 0.5, 0.0, 19);
+    let wrong = simulate(&rig, 300, 0.5, 1.0, 20);
+    // In every third frame two of three cameras like something else better.
+    let mut tracks = truth.tracks.clone();
+    let mut choices = Vec::new();
+    for (c, t) in tracks.iter_mut().enumerate() {
+        let t = t.as_mut().unwrap();
+        let mut values = Vec::new();
+        for f in 0..300 {
+            for p in 0..6 {
+                let (right, _) = t.get(f, p).unwrap();
+                let (other, _) = wrong.tracks[c].as_ref().unwrap().get(f, p).unwrap();
+                let fooled = f % 3 == 0 && c < 2;
+                let (first, second) = if fooled { (other, right) } else { (right, other) };
+                if fooled {
+                    t.set(f, p, other, 0.9);
+                }
+                for (at, likelihood) in [(first, 0.9), (second, 0.5)] {
+                    values.extend([at.x as f32, at.y as f32, likelihood]);
+                }
+            }
+        }
+        choices.push(Choices::new(t.skeleton.clone(), 2, values));
+    }
+    let ask = options(Method::Smooth);
+    let bare = session(&rig, &tracks, &[], &ask, &Quiet::default()).unwrap();
+    let with = session(&rig, &tracks, &choices, &ask, &Quiet::default()).unwrap();
+    let cameras = |o: &limn::camera::triangulate::Outcome| o.by_cameras[3];
+    assert!(cameras(&with) > 0.98 && cameras(&bare) < 0.7, "{} {}", cameras(&with), cameras(&bare));
+    let s = score(&rig, &truth, &with.tracks);
+    assert!(s.found > 0.999 && s.gross < 1e-9 && s.rms < 0.9 * s.bound && honest(&s), "{s:?}");
 }

@@ -37,6 +37,7 @@ mod split;
 mod terminal;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod train;
+mod triangulate;
 
 pub use terminal::Terminal;
 
@@ -101,6 +102,7 @@ enum Command {
     #[cfg(feature = "torch")]
     Bench(bench::Args),
     Kinematics(kinematics::Args),
+    Triangulate(triangulate::Args),
     Doctor(doctor::Args),
 }
 
@@ -132,6 +134,7 @@ impl Command {
             #[cfg(feature = "torch")]
             Self::Bench(args) => bench::run(args, terminal),
             Self::Kinematics(args) => kinematics::run(args, terminal),
+            Self::Triangulate(args) => triangulate::run(args, terminal),
             Self::Doctor(args) => doctor::run(args, terminal),
         }
     }

@@ -39,16 +39,17 @@ mod learn;
 mod noise;
 mod point;
 mod ransac;
+mod recording;
 mod scene;
 mod sequence;
 mod session;
 
 pub use noise::Noise;
 pub use point::{Found, MOST_CAMERAS, Views};
+pub use recording::{Recording, recording, track_files};
 pub use scene::Choices;
 pub use session::{CameraFit, Outcome, session};
 
-use super::Camera;
 use crate::pose::Keypoint;
 
 /// What one camera saw of a point.

@@ -1,4 +1,5 @@
-use super::{Camera, Observation};
+use super::Observation;
+use crate::camera::Camera;
 use crate::pose::{Keypoint, Spot};
 use nalgebra::{Matrix3, Vector2, Vector3};
 

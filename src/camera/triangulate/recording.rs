@@ -1,0 +1,233 @@
+use super::{Choices, Method, Options, Outcome, session};
+use crate::camera::Rig;
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::formats::dlc_tracks_csv;
+use crate::pose::Tracks;
+use crate::watch::Watch;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The newest form of the note that is written beside results.
+const VERSION: u32 = 1;
+
+/// What one session came to.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// The session's name.
+    pub session: String,
+    /// The tracks that it comes from, in the rig's order.
+    pub sources: Vec<Option<PathBuf>>,
+    /// The points and what is known of them.
+    pub outcome: Outcome,
+    /// What was written.
+    pub written: Vec<PathBuf>,
+}
+
+/// The note beside results: what made them.
+#[derive(Serialize)]
+struct Note<'a> {
+    limn_triangulation: u32,
+    program: String,
+    session: &'a str,
+    rig: String,
+    /// When and how well the rig was calibrated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: &'a Option<crate::camera::Made>,
+    method: &'static str,
+    cutoff: f64,
+    frames: usize,
+    bodyparts: Vec<String>,
+    noise_px: f64,
+    noise_measured: bool,
+    noise_px_of_points: &'a [f64],
+    cameras: Vec<CameraNote<'a>>,
+    points_by_cameras: &'a [f64],
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct CameraNote<'a> {
+    name: &'a str,
+    source: Option<String>,
+    frame_offset: i64,
+    observations: usize,
+    // YAML knows `.nan`: a camera that saw nothing.
+    mean_px: f64,
+    median_px: f64,
+    outliers: f64,
+}
+
+/// Tables of 2D tracks among files and folders, sorted by name. Of a table that is there as HDF5 and as CSV the first is taken
+/// where this build reads it. Folders are not searched deeper, and what limn writes beside tracks is left out.
+///
+/// # Errors
+/// When a file or folder is not there, a file is no table of tracks by its name, or a folder holds none.
+pub fn track_files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = BTreeSet::new();
+    for path in named {
+        if !path.is_dir() {
+            if !path.is_file() {
+                return Err(Error::new(Kind::NotFound, "these tracks are not there")
+                    .at(path.display())
+                    .mend("check the path, or make tracks with `limn analyze`"));
+            }
+            if !is_table(path) {
+                return Err(Error::new(Kind::Usage, "this is no table of 2D tracks")
+                    .at(path.display())
+                    .mend(
+                        "give the .h5 or .csv files that `limn analyze` or DeepLabCut wrote, or their folder",
+                    ));
+            }
+            found.insert(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|e| Error::io("look into the folder", path, e))?;
+        let before = found.len();
+        for entry in entries {
+            let file = entry.map_err(|e| Error::io("look into the folder", path, e))?.path();
+            if file.is_file() && is_table(&file) {
+                found.insert(file);
+            }
+        }
+        if found.len() == before {
+            return Err(Error::new(Kind::NotFound, "there are no tracks in this folder")
+                .at(path.display())
+                .mend("make some with `limn analyze`, or give another folder"));
+        }
+    }
+    let twice = |p: &PathBuf| {
+        let other = p.with_extension(if cfg!(feature = "hdf5") { "h5" } else { "csv" });
+        other != *p && found.contains(&other)
+    };
+    Ok(found.iter().filter(|p| !twice(p)).cloned().collect())
+}
+
+fn is_table(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let table = path.extension().is_some_and(|e| e == "h5" || e == "csv");
+    let other = ["_candidates", "_sd", "_times", "_3d", "_3d_deviations", "_DLC_3D", "_meta"];
+    table
+        && !stem.starts_with('.')
+        && !stem.starts_with("CollectedData")
+        && !other.iter().any(|o| stem.ends_with(o))
+}
+
+/// Triangulates one session from files of tracks, one place per camera of `rig`, and writes the results to `out`.
+/// `rig_path` is named in the note beside them. With [`Method::Smooth`], candidates that `limn analyze --top-k` wrote beside the
+/// tracks are looked at, too.
+///
+/// # Errors
+/// When tracks or candidates cannot be read, as [`session`], or `out` cannot be written.
+pub fn recording(
+    rig: &Rig,
+    rig_path: &Path,
+    name: &str,
+    sources: &[Option<PathBuf>],
+    out: &Path,
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<Recording> {
+    let mut tracks = Vec::with_capacity(sources.len());
+    let mut choices = Vec::with_capacity(sources.len());
+    for path in sources {
+        watch.check()?;
+        tracks.push(path.as_deref().map(|p| read_tracks(p, watch)).transpose()?);
+        let beside = path.as_deref().filter(|_| options.method == Method::Smooth);
+        choices.push(beside.map(|p| read_choices(p, watch)).transpose()?.flatten());
+    }
+    let outcome = session(rig, &tracks, &choices, options, watch)?;
+    files::make_folder(out)?;
+    let mut written = write_points(out, name, &outcome)?;
+    let note = out.join(format!("{name}_3d_meta.yaml"));
+    files::write_whole(&note, note_text(rig, rig_path, name, sources, options, &outcome)?.as_bytes())?;
+    written.push(note);
+    Ok(Recording { session: name.to_owned(), sources: sources.to_vec(), outcome, written })
+}
+
+/// Writes the points of a session; which files those are.
+fn write_points(_out: &Path, _name: &str, _outcome: &Outcome) -> Result<Vec<PathBuf>> {
+    Ok(Vec::new())
+}
+
+fn note_text(
+    rig: &Rig,
+    rig_path: &Path,
+    name: &str,
+    sources: &[Option<PathBuf>],
+    options: &Options,
+    outcome: &Outcome,
+) -> Result<String> {
+    let file = |p: &Path| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let cameras =
+        rig.cameras.iter().zip(&outcome.cameras).zip(sources).map(|((mount, fit), source)| CameraNote {
+            name: &mount.name,
+            source: source.as_deref().map(file),
+            frame_offset: mount.offset,
+            observations: fit.observations,
+            mean_px: fit.mean_px,
+            median_px: fit.median_px,
+            outliers: fit.outliers,
+        });
+    let named = outcome.tracks.skeleton.names().map(|n| match n.individual {
+        "" => n.bodypart.to_owned(),
+        individual => format!("{individual}/{}", n.bodypart),
+    });
+    let note = Note {
+        limn_triangulation: VERSION,
+        program: format!("limn {}", crate::VERSION),
+        session: name,
+        rig: file(rig_path),
+        calibration: &rig.calibration,
+        method: outcome.method.name(),
+        cutoff: options.cutoff,
+        frames: outcome.tracks.frames(),
+        bodyparts: named.collect(),
+        noise_px: outcome.noise.all,
+        noise_measured: outcome.noise.measured > 0,
+        noise_px_of_points: &outcome.noise.points,
+        cameras: cameras.collect(),
+        points_by_cameras: &outcome.by_cameras,
+        warnings: &outcome.warnings,
+    };
+    serde_yaml::to_string(&note).map_err(|e| Error::new(Kind::Format, format!("cannot write the note: {e}")))
+}
+
+#[cfg(feature = "hdf5")]
+fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<Tracks> {
+    if path.extension().is_some_and(|e| e == "h5") {
+        return crate::formats::dlc_h5::read_tracks(path, watch).map(|(_, tracks)| tracks);
+    }
+    dlc_tracks_csv::read(path, watch).map(|(_, tracks)| tracks)
+}
+
+#[cfg(not(feature = "hdf5"))]
+fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<Tracks> {
+    if path.extension().is_some_and(|e| e == "h5") {
+        return Err(Error::new(Kind::Format, "this build of limn cannot read HDF5")
+            .at(path.display())
+            .mend("give the .csv beside it, or use a limn that was built with the feature `hdf5`"));
+    }
+    dlc_tracks_csv::read(path, watch).map(|(_, tracks)| tracks)
+}
+
+/// The candidates beside a table of tracks, where there are some.
+#[cfg(feature = "hdf5")]
+fn read_choices(tracks: &Path, watch: &dyn Watch) -> Result<Option<Choices>> {
+    use crate::formats::candidates;
+    let stem = tracks.file_stem().unwrap_or_default().to_string_lossy();
+    let path = tracks.with_file_name(format!("{stem}_candidates.h5"));
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let frames = candidates::read(&path, 0..0, watch)?.file_frames;
+    let read = candidates::read(&path, 0..frames, watch)?;
+    let values = read.values().to_vec();
+    Ok(Choices::new(read.skeleton, read.k, values))
+}
+
+#[cfg(not(feature = "hdf5"))]
+fn read_choices(_tracks: &Path, _watch: &dyn Watch) -> Result<Option<Choices>> {
+    Ok(None)
+}
