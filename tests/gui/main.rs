@@ -9,6 +9,7 @@ mod common;
 mod label;
 mod pictures;
 mod shell;
+mod space;
 mod story;
 mod videos;
 mod work;

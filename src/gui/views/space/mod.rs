@@ -228,6 +228,12 @@ impl SpaceView {
         Panel::left("space settings").default_size(210.0).min_size(170.0).show(ui, |ui| {
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.settings(ui, &scene));
         });
+        let mut answers = Vec::new();
+        Panel::right("space cameras").resizable(true).default_size(330.0).min_size(160.0).show(ui, |ui| {
+            ScrollArea::vertical()
+                .auto_shrink(false)
+                .show(ui, |ui| self.cameras(ui, &scene, frame, &mut answers));
+        });
         Panel::bottom("space timeline").resizable(true).default_size(210.0).min_size(120.0).show(ui, |ui| {
             ui.set_min_size(ui.available_size());
             ui.add_space(4.0);
@@ -242,12 +248,6 @@ impl SpaceView {
                 self.player.go_to(to);
                 ui.ctx().request_repaint();
             }
-        });
-        let mut answers = Vec::new();
-        Panel::right("space cameras").resizable(true).default_size(330.0).min_size(160.0).show(ui, |ui| {
-            ScrollArea::vertical()
-                .auto_shrink(false)
-                .show(ui, |ui| self.cameras(ui, &scene, frame, &mut answers));
         });
         egui::CentralPanel::default().frame(egui::Frame::NONE).show(ui, |ui| match self.large {
             Some(camera) => {
@@ -441,6 +441,7 @@ impl SpaceView {
         frame: usize,
         answers: &mut Vec<(usize, CanvasResponse)>,
     ) {
+        let (height, count) = (ui.clip_rect().height(), scene.cameras.len().max(1) as f32);
         for (i, camera) in scene.cameras.iter().enumerate() {
             let large = self.large == Some(i);
             ui.horizontal(|ui| {
@@ -456,9 +457,11 @@ impl SpaceView {
                 ui.weak("shown in the middle");
                 continue;
             }
+            // As large as there is room for all of them, but never tiny.
             let [w, h] = camera.size.map(|s| s.max(1) as f32);
-            let wide = (ui.available_width() - 4.0).max(60.0);
-            let size = Vec2::new(wide, (wide * h / w).min(420.0));
+            let high = (height / count - 34.0).clamp(110.0, 420.0);
+            let wide = (ui.available_width() - 4.0).max(60.0).min(high * w / h);
+            let size = Vec2::new(wide, wide * h / w);
             ui.allocate_ui(size, |ui| {
                 ui.set_min_size(size);
                 let shown = (&self.marks, &self.hand, self.colours.as_slice(), self.titles.as_slice());
