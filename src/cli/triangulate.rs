@@ -62,6 +62,18 @@ pub(super) struct Args {
     /// The project whose skeleton tells which body parts limbs join (smooth)
     #[arg(long, value_name = "PROJECT")]
     project: Option<PathBuf>,
+    /// Also write a file of NWB for every animal: the subject's name
+    #[cfg(feature = "hdf5")]
+    #[arg(long, value_name = "SUBJECT", requires = "start")]
+    nwb: Option<String>,
+    /// When the recording began, for NWB: 2026-01-31T14:05:00+01:00
+    #[cfg(feature = "hdf5")]
+    #[arg(long, value_name = "TIME")]
+    start: Option<String>,
+    /// Frames a second, for NWB [default: the table of times beside the tracks]
+    #[cfg(feature = "hdf5")]
+    #[arg(long, value_name = "F")]
+    fps: Option<f64>,
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
@@ -99,8 +111,13 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         terminal.check()?;
         let first = sources.iter().flatten().next();
         let out = args.out.clone().or_else(|| first.map(|f| files::folder_of(f))).unwrap_or_default();
-        let done = recording(&rig, &Rig::path(&args.rig), name, sources, &out, &options, terminal)
+        #[allow(unused_mut)] // without HDF5
+        let mut done = recording(&rig, &Rig::path(&args.rig), name, sources, &out, &options, terminal)
             .map_err(|e| e.at(format!("session `{name}`")))?;
+        #[cfg(feature = "hdf5")]
+        if let Some(subject) = &args.nwb {
+            done.written.extend(nwb(args, subject, name, &out, &done)?);
+        }
         text += &words(&done);
         list.push(object(&done));
     }
@@ -108,6 +125,50 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         text,
         json!({"rig": Rig::path(&args.rig), "method": args.method.name(), "sessions": list}),
     ))
+}
+
+/// A file of NWB for every animal.
+#[cfg(feature = "hdf5")]
+fn nwb(
+    args: &Args,
+    subject: &str,
+    session: &str,
+    out: &std::path::Path,
+    done: &Recording,
+) -> Result<Vec<PathBuf>> {
+    use crate::formats::nwb::{self, About, Clock, Subject};
+    let source = done.sources.iter().flatten().next();
+    let frames = done.outcome.tracks.frames();
+    let times = source.and_then(|p| crate::track::times_beside(p, frames));
+    let clock = match (args.fps, times) {
+        (Some(fps), _) => Clock::Rate(fps),
+        (None, Some(times)) => Clock::Times(times),
+        _ => {
+            return Err(Error::new(Kind::Usage, "NWB wants to know when frames were taken")
+                .mend("give --fps, or leave `_times.csv` beside the tracks"));
+        }
+    };
+    let skeleton = &done.outcome.tracks.skeleton;
+    let mut written = Vec::new();
+    for (i, individual) in skeleton.individuals.iter().enumerate() {
+        let id = if individual.is_empty() { subject.to_owned() } else { format!("{subject}-{individual}") };
+        let path = out.join(if individual.is_empty() {
+            format!("{session}.nwb")
+        } else {
+            format!("{session}_{individual}.nwb")
+        });
+        let about = About {
+            identifier: format!("{session}-{id}"),
+            description: format!("session {session}, points in space by limn {}", crate::VERSION),
+            start: args.start.clone().unwrap_or_default(),
+            subject: Subject { id, ..Subject::default() },
+            clock: clock.clone(),
+            scorer: format!("limn {}", args.method.name()),
+        };
+        nwb::write(&path, &done.outcome.tracks, i, &about)?;
+        written.push(path);
+    }
+    Ok(written)
 }
 
 fn words(done: &Recording) -> String {

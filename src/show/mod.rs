@@ -9,7 +9,6 @@
 
 #[cfg(feature = "vision")]
 mod calibration;
-mod anipose;
 mod pictures;
 #[cfg(all(feature = "torch", feature = "vision"))]
 mod report;

@@ -11,7 +11,7 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
-use super::anipose;
+use crate::formats::anipose_csv;
 use crate::camera::corrections::Corrections;
 use crate::camera::{Camera, Rig};
 use crate::error::{Error, Kind, Result};
@@ -171,7 +171,7 @@ pub fn load(found: &Found, session: &str, edges: &[[String; 2]], watch: &dyn Wat
         .iter()
         .map(|p| p.as_deref().map(|p| read_tracks(p, watch)).transpose())
         .collect::<Result<Vec<_>>>()?;
-    let spots = session.spots.as_deref().map(|p| anipose::read(p, watch)).transpose()?;
+    let spots = session.spots.as_deref().map(|p| anipose_csv::read(p, watch)).transpose()?;
     let corrections = Corrections::read(&session.corrections, &session.name)?;
     let offsets: Vec<i64> = found.rig.cameras.iter().map(|m| m.offset).collect();
     Scene::new(session, cameras, offsets, spots, tracks, edges, corrections, watch)
@@ -365,7 +365,7 @@ mod tests {
             ("a_x,a_y,a_z,fnum\n1,2,3,4\n", "fnum"),
         ] {
             std::fs::write(&path, text).unwrap();
-            let error = anipose::read(&path, &Quiet::default()).unwrap_err();
+            let error = anipose_csv::read(&path, &Quiet::default()).unwrap_err();
             assert!(error.what().contains(part) && error.place().unwrap().contains("x_3d.csv:"), "{error}");
         }
     }

@@ -2,7 +2,7 @@ use super::{Choices, Method, Options, Outcome, session};
 use crate::camera::Rig;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::formats::dlc_tracks_csv;
+use crate::formats::{anipose_csv, dlc_3d, dlc_tracks_csv};
 use crate::pose::Tracks;
 use crate::watch::Watch;
 use serde::Serialize;
@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// The newest form of the note that is written beside results.
 const VERSION: u32 = 1;
+
+/// The scorer that DeepLabCut gives points in space.
+const SCORER: &str = "DLC_3D";
 
 /// What one session came to.
 #[derive(Debug, Clone)]
@@ -147,8 +150,21 @@ pub fn recording(
 }
 
 /// Writes the points of a session; which files those are.
-fn write_points(_out: &Path, _name: &str, _outcome: &Outcome) -> Result<Vec<PathBuf>> {
-    Ok(Vec::new())
+fn write_points(out: &Path, name: &str, outcome: &Outcome) -> Result<Vec<PathBuf>> {
+    let anipose = out.join(format!("{name}_3d.csv"));
+    let deviations = anipose_csv::deviations_path(&anipose);
+    anipose_csv::write(&anipose, &outcome.tracks)?; // the deviations with it
+    let table = out.join(format!("{name}_DLC_3D.csv"));
+    dlc_3d::write_csv(&table, SCORER, &outcome.tracks)?;
+    #[allow(unused_mut)] // without HDF5 that is all
+    let mut written = vec![anipose, deviations, table];
+    #[cfg(feature = "hdf5")]
+    {
+        let table = out.join(format!("{name}_DLC_3D.h5"));
+        dlc_3d::write_h5(&table, SCORER, &outcome.tracks)?;
+        written.push(table);
+    }
+    Ok(written)
 }
 
 fn note_text(
