@@ -6,9 +6,9 @@
 //! |---|---|
 //! | 6 | `cli`, `gui` |
 //! | 5 | `demo`, `show`, [`jobs`] |
-//! | 4 | `train`, `infer`, [`labeling`], [`camera`] |
+//! | 4 | `train`, `infer`, [`labeling`] |
 //! | 3 | `project`, `net` |
-//! | 2 | `frames`, `formats`, `video`, `draw`, `synth` |
+//! | 2 | `frames`, `formats`, `video`, `draw`, `synth`, [`camera`] |
 //! | 1 | [`pose`], [`picture`], [`error`], [`files`], [`watch`] |
 //!
 //! ```
