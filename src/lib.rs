@@ -6,9 +6,9 @@
 //! |---|---|
 //! | 6 | `cli`, `gui` |
 //! | 5 | `demo`, `show`, [`jobs`] |
-//! | 4 | `train`, `infer`, [`labeling`], [`camera`], [`track`] |
-//! | 3 | `project`, `net` |
-//! | 2 | `frames`, `formats`, `video`, `draw`, `synth` |
+//! | 4 | `train`, `infer`, [`labeling`], [`synth`], [`track`] |
+//! | 3 | `project`, `net`, [`camera`] |
+//! | 2 | `frames`, `formats`, `video`, `draw` |
 //! | 1 | [`pose`], [`picture`], [`error`], [`files`], [`watch`] |
 //!
 //! ```

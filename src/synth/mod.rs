@@ -83,7 +83,8 @@ impl Scene {
             spec.seed,
             (spec.width.min(spec.height) as f64).min(2.4 * arena.floor.reach()),
         );
-        let postures = motion::wander(spec.seed, &arena.floor, &animal.size, spec.fps, spec.frames);
+        let postures =
+            motion::wander(spec.seed, &arena.floor, &animal.size, motion::SOMETIMES, spec.fps, spec.frames);
         let film = Film::new(spec.seed ^ spec.arena.rotate_left(32) ^ 0x6A1B);
         Ok(Self { spec, arena, animal, postures, film })
     }

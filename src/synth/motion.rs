@@ -31,7 +31,7 @@ pub(super) struct Posture {
     /// Turn of the whole back, radians from pelvis to shoulders.
     bend: f64,
     /// Turn of the head against the shoulders.
-    head: f64,
+    pub(super) head: f64,
     /// Length against standing normally; short when rearing.
     pub(super) stretch: f64,
     /// Phase of the stride.
@@ -141,8 +141,18 @@ enum Mode {
     Rear { left: f64 },
 }
 
-/// The postures of all frames.
-pub(super) fn wander(seed: u64, floor: &Floor, size: &Size, fps: f64, frames: usize) -> Vec<Posture> {
+/// The share of walks after which an animal in the flat scene rears.
+pub(super) const SOMETIMES: f64 = 0.14;
+
+/// The postures of all frames; after a share `rearing` of its walks the animal rears.
+pub(super) fn wander(
+    seed: u64,
+    floor: &Floor,
+    size: &Size,
+    rearing: f64,
+    fps: f64,
+    frames: usize,
+) -> Vec<Posture> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0057_A1D5);
     let steps = (60.0 / fps).ceil().clamp(1.0, 600.0) as usize;
     let dt = 1.0 / (fps * steps as f64);
@@ -195,7 +205,7 @@ pub(super) fn wander(seed: u64, floor: &Floor, size: &Size, fps: f64, frames: us
                 }
             };
             if over {
-                mode = next(&mut rng, &mode, &now, floor, size);
+                mode = next(&mut rng, &mode, &now, floor, size, rearing);
             }
             // The head looks around (a noisy spring) and leads into turns.
             let kick: f64 = rng.random_range(-1.0..1.0);
@@ -228,13 +238,13 @@ pub(super) fn wander(seed: u64, floor: &Floor, size: &Size, fps: f64, frames: us
 }
 
 /// What the animal does next.
-fn next(rng: &mut ChaCha8Rng, mode: &Mode, now: &Posture, floor: &Floor, size: &Size) -> Mode {
+fn next(rng: &mut ChaCha8Rng, mode: &Mode, now: &Posture, floor: &Floor, size: &Size, rearing: f64) -> Mode {
     let walked = matches!(mode, Mode::Walk { .. });
     let choice: f64 = rng.random();
     if walked && choice < 0.36 {
         return Mode::Pause { left: rng.random_range(0.3..1.6) };
     }
-    if walked && choice < 0.50 {
+    if walked && choice < 0.36 + rearing {
         return Mode::Rear { left: rng.random_range(0.6..1.6) };
     }
     let edge = rng.random_bool(0.62);

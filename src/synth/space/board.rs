@@ -281,11 +281,11 @@ fn place(seed: u64, index: usize, cameras: &[Camera], board: &Board) -> Isometry
     let part = (index / cameras.len() * 4 + index % cameras.len()) % 9;
     let far = (target.position() - rig::MIDDLE).norm();
     let mut best = (f64::NEG_INFINITY, Isometry3::identity());
-    for _ in 0..40 {
+    for _ in 0..60 {
         let [x, y] = [part % 3, part / 3].map(|k| 0.2 + 0.3 * k as f64 + rng.random_range(-0.08..0.08));
         let pixel = Keypoint::new(x * target.size[0] as f64, y * target.size[1] as f64);
         let Some(ray) = target.ray(pixel) else { continue };
-        let centre = target.position() + ray * far * rng.random_range(0.62..0.95);
+        let centre = target.position() + ray * far * rng.random_range(0.58..0.92);
         // Away from who looks: between the camera's own direction and straight down, then tilted.
         let share = rng.random_range(0.35..1.0);
         let away = (ray * share - Vector3::z() * (1.0 - share)).normalize();
@@ -322,7 +322,7 @@ fn worth(pose: &Isometry3<f64>, cameras: &[Camera], board: &Board) -> f64 {
             (pose * Point3::new(last.x * u, last.y * v, 0.0)).coords
         })
         .collect();
-    let through = points.iter().any(|p| p.z < 2.0 * square);
+    let through = points.iter().any(|p| p.z < 1.5 * square);
     let away = pose.rotation * Vector3::z();
     let one = |camera: &Camera| {
         let facing = away.dot(&(points[4] - camera.position()).normalize());

@@ -89,7 +89,9 @@ impl Body {
     pub(super) fn new(animal: &Animal, posture: &Posture) -> Self {
         let (l, w) = (animal.size.body, animal.size.body * animal.size.stout);
         let up = risen(posture);
-        let spine = spine(&posture.spine(&animal.size), l, up);
+        // An animal that looks around lifts its head.
+        let nod = 0.6 * posture.head.abs() * (1.0 - up);
+        let spine = spine(&posture.spine(&animal.size), l, up, nod);
         let mut made = Maker { blobs: Vec::with_capacity(160) };
 
         // Trunk and head: slices so near to each other that none can be told apart.
@@ -105,9 +107,9 @@ impl Body {
         let mut ears = [Vector3::zeros(); 2];
         let mut hips = [Vector3::zeros(); 2];
         for (k, side) in [(0, 1.0), (1, -1.0)] {
-            // The ear's disc stands up and out and looks ahead and outwards.
-            let rise = (head.left * (0.55 * side) + head.up * 0.75 - head.front * 0.36).normalize();
-            let face = head.front * 0.52 + head.left * (0.76 * side) + head.up * 0.30;
+            // The ear's disc stands up and leans back and out, and looks ahead and outwards.
+            let rise = (head.left * (0.35 * side) + head.up * 0.70 - head.front * 0.50).normalize();
+            let face = head.front * 0.50 + head.left * (0.64 * side) + head.up * 0.42;
             let face = (face - rise * rise.dot(&face)).normalize();
             let ear = Frame {
                 at: head.offset(-0.005 * l, 0.098 * w * side, 0.105 * w),
@@ -165,7 +167,7 @@ impl Blob {
 }
 
 /// The spine in space, from the snout to the root of the tail, which is where it is in the plane.
-fn spine(flat: &[Vertebra; SPINE + 1], l: f64, up: f64) -> [Frame; SPINE + 1] {
+fn spine(flat: &[Vertebra; SPINE + 1], l: f64, up: f64, nod: f64) -> [Frame; SPINE + 1] {
     // In the plane y goes down, as in pictures; in the world it does not.
     let ahead = |v: &Vertebra| Vector3::new(v.front[0], -v.front[1], 0.0);
     let root = &flat[SPINE];
@@ -178,7 +180,8 @@ fn spine(flat: &[Vertebra; SPINE + 1], l: f64, up: f64) -> [Frame; SPINE + 1] {
     let step = 1.0 / SPINE as f64;
     let pitch = |s: f64| {
         let rise = table(&HEIGHT, s - 0.5 * step) - table(&HEIGHT, s + 0.5 * step);
-        (rise / step).clamp(-0.9, 0.9).asin() * (1.0 - up) + table(&REARING, s) * up
+        let neck = ((0.42 - s) / 0.2).clamp(0.0, 1.0);
+        (rise / step).clamp(-0.9, 0.9).asin() * (1.0 - up) + table(&REARING, s) * up + nod * neck
     };
     let mut out = [frame(at, ahead(root), pitch(1.0 - 0.5 * step)); SPINE + 1];
     for i in (0..SPINE).rev() {
@@ -259,8 +262,7 @@ impl Maker {
     }
 
     fn limb(&mut self, from: Vector3<f64>, to: Vector3<f64>, radii: [f64; 2], along: (f32, f32)) {
-        let frame =
-            Frame { at: from, front: Vector3::x(), left: Vector3::y(), up: Vector3::z() };
+        let frame = Frame { at: from, front: Vector3::x(), left: Vector3::y(), up: Vector3::z() };
         for i in 0..7 {
             let t = f64::from(i) / 6.0;
             let r = radii[0] + (radii[1] - radii[0]) * t;

@@ -162,7 +162,8 @@ impl Painter<'_> {
             Stuff::Fur => {
                 let around = on.y.atan2(on.z) as f32;
                 normal = ruffle(noise, normal, s, around);
-                let strand = noise.at(s * 46.0, around * 13.0) + 0.7 * noise.at(s * 90.0 + 7.0, around * 27.0);
+                let strand =
+                    noise.at(s * 46.0, around * 13.0) + 0.7 * noise.at(s * 90.0 + 7.0, around * 27.0);
                 tone = 1.0 + 0.26 * strand + 0.16 * noise.octaves(s * 9.0, around * 2.5, 2, 0.6);
                 sheen = coat.sheen * (1.0 + 0.5 * strand).max(0.0);
                 let rag = 0.008 * noise.at(point.x as f32 * 0.9, (point.y + point.z) as f32 * 0.9);
@@ -249,9 +250,27 @@ impl Shadow {
         let mut under = vec![0.0f32; cols * rows];
         for b in &body.blobs {
             // What the lamp does not reach: the ellipsoid along the lamp's ray, seen on the floor.
-            stamp(&mut cast, [cols, rows], low, b.at - slope * b.at.z, &b.into, &room.towards, 1.0, b.reach * 1.7);
+            stamp(
+                &mut cast,
+                [cols, rows],
+                low,
+                b.at - slope * b.at.z,
+                &b.into,
+                &room.towards,
+                1.0,
+                b.reach * 1.7,
+            );
             let near = (1.0 - (b.at.z - b.reach) / 30.0).clamp(0.0, 1.0) as f32;
-            stamp(&mut under, [cols, rows], low, Vector3::new(b.at.x, b.at.y, 0.0), &b.into, &Vector3::z(), near, b.reach);
+            stamp(
+                &mut under,
+                [cols, rows],
+                low,
+                Vector3::new(b.at.x, b.at.y, 0.0),
+                &b.into,
+                &Vector3::z(),
+                near,
+                b.reach,
+            );
         }
         soften(&mut cast, cols, rows, 3.0);
         soften(&mut under, cols, rows, 2.0);

@@ -52,6 +52,9 @@ const HALF: f64 = 200.0;
 /// Snout to root of the tail of a usual mouse, in millimetres.
 const BODY: f64 = 86.0;
 
+/// The share of walks after which the animal rears: often, for a third dimension that is worth measuring.
+const REARING: f64 = 0.44;
+
 /// What is to be filmed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RigSpec {
@@ -131,7 +134,7 @@ impl RigScene {
         let animal = Animal::new(who, BODY / 0.245);
         // The paws stay off the edge.
         let floor = Floor::square(HALF - 12.0);
-        let postures = motion::wander(who, &floor, &animal.size, spec.fps, spec.frames);
+        let postures = motion::wander(who, &floor, &animal.size, REARING, spec.fps, spec.frames);
         let print = board::Print::new(&spec.board)?;
         let path = board::Path::new(who, &cameras, &spec);
         let views = cameras.iter().map(|_| OnceLock::new()).collect();

@@ -92,7 +92,7 @@ impl Room {
             c.map(|v| v * dark)
         };
         // A dark edge runs round the floor.
-        let edge = smoothstep(-5.5, -4.0, out) * (1.0 - smoothstep(0.0, 1.5, out));
+        let edge = if out < 1.5 { smoothstep(-5.5, -4.0, out) } else { 0.0 };
         let lamp = self.lamp(x, y);
         for v in &mut colour {
             *v = mix(*v, 0.10, 0.85 * edge) * lamp;
