@@ -19,7 +19,7 @@
 //! tracks.set(1, 0, Some(spot));
 //! anipose_csv::write(&path, &tracks)?;
 //! assert_eq!(anipose_csv::read(&path, &Quiet::default())?.get(1, 0), Some(spot));
-//! # Ok::<(), limn::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use super::csv_table::Lines;

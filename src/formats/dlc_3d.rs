@@ -23,7 +23,7 @@
 //! dlc_3d::write_csv(&path, "DLC_3D", &tracks)?;
 //! let (scorer, back) = dlc_3d::read_csv(&path, &Quiet::default())?;
 //! assert_eq!((scorer.as_str(), back.get(0, 0).map(|s| s.at)), ("DLC_3D", Some(spot.at)));
-//! # Ok::<(), limn::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use super::csv_table::CsvTable;

@@ -19,7 +19,7 @@
 //! };
 //! nwb::write(&path, &Tracks3d::new(Skeleton::single(["snout"]), 200), 0, &about)?;
 //! assert!(path.is_file());
-//! # Ok::<(), limn::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use super::h5::raw::failed;
@@ -239,9 +239,9 @@ impl Writer<'_> {
             }
             let data = array(&series, "data", &[confidence.len(), 3], &positions)?;
             attribute(&data, "unit", "millimeters")?;
-            number(&data, "conversion", 1.0f32)?;
-            number(&data, "offset", 0.0f32)?;
-            number(&data, "resolution", -1.0f32)?;
+            number(&data, "conversion", &1.0f32)?;
+            number(&data, "offset", &0.0f32)?;
+            number(&data, "resolution", &-1.0f32)?;
             let confidence = array(&series, "confidence", &[confidence.len()], &confidence)?;
             attribute(&confidence, "definition", "Mean likelihood of the points that the used cameras saw")?;
             set_text(&series, "reference_frame", "World of the calibrated cameras, right-handed: x, y, z")?;
@@ -255,9 +255,9 @@ impl Writer<'_> {
     fn clock(&self, series: &Group, first: Option<&str>) -> Result<()> {
         match (&self.about.clock, first) {
             (Clock::Rate(rate), _) => {
-                let start = scalar(series, "starting_time", 0.0f64)?;
+                let start = scalar(series, "starting_time", &0.0f64)?;
                 #[allow(clippy::cast_possible_truncation)] // NWB's own width
-                number(&start, "rate", *rate as f32)?;
+                number(&start, "rate", &(*rate as f32))?;
                 attribute(&start, "unit", "seconds")
             }
             (Clock::Times(_), Some(first)) => series
@@ -265,7 +265,7 @@ impl Writer<'_> {
                 .map_err(failed("write the times")),
             (Clock::Times(times), None) => {
                 let set = array(series, "timestamps", &[times.len()], times)?;
-                number(&set, "interval", 1i32)?;
+                number(&set, "interval", &1i32)?;
                 attribute(&set, "unit", "seconds")
             }
         }
@@ -308,22 +308,22 @@ fn unicode(text: &str) -> Result<VarLenUnicode> {
 }
 
 fn attribute(at: &Location, name: &str, text: &str) -> Result<()> {
-    number(at, name, unicode(text)?)
+    number(at, name, &unicode(text)?)
 }
 
-fn number<T: H5Type>(at: &Location, name: &str, value: T) -> Result<()> {
+fn number<T: H5Type>(at: &Location, name: &str, value: &T) -> Result<()> {
     let made = at.new_attr::<T>().create(name);
-    made.and_then(|a| a.write_scalar(&value)).map_err(failed("write an attribute"))
+    made.and_then(|a| a.write_scalar(value)).map_err(failed("write an attribute"))
 }
 
-fn scalar<T: H5Type>(at: &Group, name: &str, value: T) -> Result<Dataset> {
+fn scalar<T: H5Type>(at: &Group, name: &str, value: &T) -> Result<Dataset> {
     let set = at.new_dataset::<T>().create(name).map_err(failed("make a value"))?;
-    set.write_scalar(&value).map_err(failed("write a value"))?;
+    set.write_scalar(value).map_err(failed("write a value"))?;
     Ok(set)
 }
 
 fn set_text(at: &Group, name: &str, text: &str) -> Result<Dataset> {
-    scalar(at, name, unicode(text)?)
+    scalar(at, name, &unicode(text)?)
 }
 
 fn texts(at: &Group, name: &str, list: &[&str]) -> Result<Dataset> {

@@ -218,8 +218,7 @@ pub fn measure(tracks: &dyn Positions, wanted: &Wanted) -> Result<Kinematics> {
     let unit = tracks.unit();
     let at = |frame: usize, point: usize| -> Option<Vector3<f64>> {
         let (at, likelihood) = tracks.at(frame, point)?;
-        // An unknown likelihood is NaN, which is not lower.
-        (!(likelihood < wanted.min_likelihood)).then_some(at)
+        (likelihood.is_nan() || likelihood >= wanted.min_likelihood).then_some(at)
     };
     let each = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<f64> {
         (0..frames).map(|frame| value(frame).unwrap_or(f64::NAN)).collect()
