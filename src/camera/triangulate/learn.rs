@@ -80,47 +80,141 @@ pub(super) fn limbs(found: &Tracks3d) -> Vec<Limb> {
     limbs
 }
 
-/// How much each point's velocity changes from one frame to the next, in millimetres per frame, as a standard deviation in each
-/// coordinate.
-///
-/// From second differences `x(t - h) - 2 x(t) + x(t + h)`, whose variance is `h (2 h^2 + 1) / 3` times that of a change of velocity,
-/// plus the measurement's. `h` is the first of 1, 2, 4, 8 frames for which the movement is more than the measurement's noise. The
-/// 95th percentile stands for the variance: animals rest most of the time, and what smooths their rest must not cut their leaps.
-pub(super) fn accelerations(found: &Tracks3d) -> Vec<f64> {
-    let own: Vec<Option<f64>> = (0..found.skeleton.points()).map(|p| acceleration(found, p)).collect();
-    let mut known: Vec<f64> = own.iter().copied().flatten().collect();
-    let usual = median(&mut known).unwrap_or(5.0);
-    own.into_iter().map(|a| a.unwrap_or(usual).max(1e-3)).collect()
+/// How a point moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Movement {
+    /// How much its velocity changes from one frame to the next, in millimetres per frame, as a standard deviation in each
+    /// coordinate.
+    pub change: f64,
+    /// How steadily it does so: 0 where each change is chance anew, 1 where neighbouring ones are alike.
+    pub steady: f64,
 }
 
-fn acceleration(found: &Tracks3d, point: usize) -> Option<f64> {
-    let frames = found.frames();
-    let step = frames.div_ceil(MANY).max(1);
+/// Two of this are not told apart from a standing animal, in millimetres per frame.
+const LEAST_CHANGE: f64 = 1e-3;
+
+/// How each point moves.
+///
+/// From second differences `x(t - h) - 2 x(t) + x(t + h)`, whose variance is `h (2 h^2 + 1) / 3` times that of a change of velocity
+/// where changes are chance, plus the measurement's. `h` is the first of 1, 2, 4, 8 frames for which the movement is more than the
+/// measurement's noise. The 95th percentile stands for the variance: animals rest most of the time, and what smooths their
+/// rest must not cut their leaps. Where changes are steady the variance grows sixteenfold with twice the `h`, which tells how
+/// steady they are.
+pub(super) fn movements(found: &Tracks3d) -> Vec<Movement> {
+    let own: Vec<Option<Movement>> = (0..found.skeleton.points()).map(|p| movement(found, p)).collect();
+    let mut known: Vec<f64> = own.iter().flatten().map(|m| m.change).collect();
+    let usual = Movement { change: median(&mut known).unwrap_or(5.0).max(LEAST_CHANGE), steady: 0.0 };
+    own.into_iter().map(|m| m.unwrap_or(usual)).collect()
+}
+
+fn movement(found: &Tracks3d, point: usize) -> Option<Movement> {
     let mut last = None;
     for h in [1_usize, 2, 4, 8] {
-        let (mut moved, mut noise) = (Vec::new(), Vec::new());
-        for t in (h..frames.saturating_sub(h)).step_by(step) {
-            let [Some(a), Some(b), Some(c)] = [t - h, t, t + h].map(|f| found.get(f, point)) else {
-                continue;
-            };
-            for k in 0..3 {
-                moved.push((a.at[k] - 2.0 * b.at[k] + c.at[k]).abs());
-                let [a, b, c] = [a, b, c].map(|s| s.deviation[k] * s.deviation[k]);
-                noise.push(a + 4.0 * b + c);
-            }
-        }
-        if moved.len() < FEW * 3 {
-            break;
-        }
-        let all = (quantile(&mut moved, 0.95)? / 1.96).powi(2);
-        // The 95th percentile of noise that differs from frame to frame is that of its larger parts.
-        let noise = noise.iter().sum::<f64>() / noise.len() as f64;
-        let steps = h as f64;
-        let own = (all - noise).max(0.05 * noise) / (steps * (2.0 * steps * steps + 1.0) / 3.0);
-        last = Some(own.sqrt());
-        if all > 2.0 * noise {
+        let Some((all, noise)) = second_differences(found, point, h) else { break };
+        let change = (all - noise).max(0.05 * noise).sqrt() / of_chance(h).sqrt();
+        let told = all > 2.0 * noise;
+        // Only where the movement is told from the noise does its growth tell anything.
+        let steady = second_differences(found, point, 2 * h).filter(|_| told).map_or(0.0, |(then, more)| {
+            let chance = of_chance(2 * h) / of_chance(h);
+            (((then - more) / (all - noise) - chance) / (16.0 - chance)).clamp(0.0, 1.0)
+        });
+        last = Some(Movement { change: change.max(LEAST_CHANGE), steady });
+        if told {
             break;
         }
     }
     last
+}
+
+/// Variance of a second difference over that of a change of velocity, where changes are chance.
+fn of_chance(h: usize) -> f64 {
+    let h = h as f64;
+    h * (2.0 * h * h + 1.0) / 3.0
+}
+
+/// Variance of second differences, and what the measurement has in it.
+fn second_differences(found: &Tracks3d, point: usize, h: usize) -> Option<(f64, f64)> {
+    let frames = found.frames();
+    let step = frames.div_ceil(MANY).max(1);
+    let (mut moved, mut noise) = (Vec::new(), 0.0);
+    for t in (h..frames.saturating_sub(h)).step_by(step) {
+        let [Some(a), Some(b), Some(c)] = [t - h, t, t + h].map(|f| found.get(f, point)) else { continue };
+        for k in 0..3 {
+            moved.push((a.at[k] - 2.0 * b.at[k] + c.at[k]).abs());
+            let [a, b, c] = [a, b, c].map(|s| s.deviation[k] * s.deviation[k]);
+            noise += a + 4.0 * b + c;
+        }
+    }
+    let count = moved.len();
+    (count >= 3 * FEW).then_some(())?;
+    Some(((quantile(&mut moved, 0.95)? / 1.96).powi(2), noise / count as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pose::Skeleton;
+    use rand::SeedableRng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    /// Points along a path, each with its measurement's noise.
+    fn tracks(path: &[f64], noise: f64, rng: &mut rand_chacha::ChaCha8Rng) -> Tracks3d {
+        let mut tracks = Tracks3d::new(Skeleton::single(["a"]), path.len());
+        for (frame, x) in path.iter().enumerate() {
+            let at = [0.0; 3]
+                .map(|_| x + noise * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, rng));
+            let spot = Spot { at, deviation: [noise; 3], error: 0.0, cameras: 2, likelihood: 1.0 };
+            tracks.set(frame, 0, Some(spot));
+        }
+        tracks
+    }
+
+    #[test]
+    fn movement_is_learned_through_the_noise() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        for noise in [0.1, 1.0, 3.0] {
+            let (mut x, mut speed) = (0.0, 0.0);
+            let path: Vec<f64> = (0..4000)
+                .map(|_| {
+                    let push: f64 = StandardNormal.sample(&mut rng);
+                    speed = 0.99 * speed + 0.5 * push;
+                    x += speed;
+                    x
+                })
+                .collect();
+            let got = movements(&tracks(&path, noise, &mut rng))[0];
+            assert!((got.change / 0.5 - 1.0).abs() < 0.2 && got.steady < 0.25, "{noise}: {got:?}");
+            let wave: Vec<f64> = (0..4000).map(|t| 60.0 * (f64::from(t) / 10.0).sin()).collect();
+            let got = movements(&tracks(&wave, 0.2, &mut rng))[0];
+            assert!(
+                got.steady > 0.7,
+                "{got:?} {:?}",
+                [1, 2, 4, 8, 16].map(|h| second_differences(&tracks(&wave, 0.2, &mut rng), 0, h))
+            );
+        }
+    }
+
+    #[test]
+    fn jumps_are_cleared_and_limbs_measured() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+        let skeleton = Skeleton { edges: vec![["a".into(), "b".into()]], ..Skeleton::single(["a", "b"]) };
+        let mut tracks = Tracks3d::new(skeleton, 500);
+        for frame in 0..500 {
+            for (point, x) in [0.0, 40.0].into_iter().enumerate() {
+                let noisy = |v: f64| {
+                    v + 0.5 * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, &mut rng)
+                };
+                let mut at = [x + frame as f64 * 0.2, 0.0, 0.0].map(noisy);
+                if frame == 250 {
+                    at[1] += 150.0 * (1.0 + point as f64);
+                }
+                let spot = Spot { at, deviation: [0.5; 3], error: 0.0, cameras: 2, likelihood: 1.0 };
+                tracks.set(frame, point, Some(spot));
+            }
+        }
+        without_jumps(&mut tracks);
+        assert!((0..500).all(|f| (tracks.get(f, 0).is_none()) == (f == 250)));
+        let limb = limbs(&tracks)[0];
+        assert!((limb.length - 40.0).abs() < 0.1 && limb.spread < 0.5, "{limb:?}");
+    }
 }

@@ -1,14 +1,17 @@
 //! All frames at once.
 
-use super::chain::Chain;
-use super::learn::{Limb, accelerations, limbs, without_jumps};
+use super::chain::{Chain, Factor};
+use super::learn::{Limb, Movement, limbs, movements, without_jumps};
 use super::noise::Noise;
 use super::scene::Scene;
 use super::{Observation, Options};
 use crate::error::Result;
 use crate::pose::{Spot, Tracks3d};
 use crate::watch::Watch;
-use nalgebra::{DVector, Matrix3, Vector2, Vector3};
+use nalgebra::{DMatrix, DVector, Matrix3, Vector2, Vector3};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -27,7 +30,7 @@ struct Model<'a> {
     scene: &'a Scene<'a>,
     noise: &'a Noise,
     thresholds: &'a [f64],
-    accelerations: Vec<f64>,
+    movements: Vec<Movement>,
     limbs: Vec<Limb>,
     /// `[frame][point]`: where to begin.
     start: Vec<Vector3<f64>>,
@@ -51,12 +54,14 @@ pub(super) fn smooth(
     let (frames, points) = (scene.frames(), scene.points());
     without_jumps(&mut first);
     let limbs = limbs(&first);
-    let accelerations =
-        options.acceleration.map_or_else(|| accelerations(&first), |given| vec![given; points]);
+    let mut movements = movements(&first);
+    if let Some(given) = options.acceleration {
+        movements.iter_mut().for_each(|m| m.change = given);
+    }
     let mut out = Tracks3d::new(scene.skeleton.clone(), frames);
     let (start, known) = starts(&first);
     drop(first);
-    let model = Model { scene, noise, thresholds, accelerations, limbs, start };
+    let model = Model { scene, noise, thresholds, movements, limbs, start };
     let groups = groups(points, &model.limbs, &known);
     let tasks: Vec<(usize, &Vec<usize>)> =
         (0..frames).step_by(CORE).flat_map(|from| groups.iter().map(move |g| (from, g))).collect();
@@ -267,7 +272,7 @@ impl Window<'_> {
             pushes[i] += slope.transpose() * wrong * weight;
         }
         for (point, index) in self.group.iter().enumerate() {
-            let stiff = model.accelerations[*index].powi(-2);
+            let stiff = model.movements[*index].change.powi(-2);
             for t in 1..frames.saturating_sub(1) {
                 let around = [(t - 1, 1.0), (t, -2.0), (t + 1, 1.0)];
                 let change: Vector3<f64> = around.iter().map(|(f, c)| at[f * n + point] * *c).sum();
@@ -358,6 +363,45 @@ impl Window<'_> {
         }
     }
 
+    /// Which part of each point's variance comes from the measurement, where it is seen: errors of the observations, drawn at random,
+    /// are sent through the equations. The rest is what chance changes of velocity would add; where changes are steady, the
+    /// solution follows them and nothing is added.
+    fn measured(
+        &self,
+        factor: &Factor,
+        covariances: &[DMatrix<f64>],
+        agree: &[u32],
+        chain: &mut Chain,
+    ) -> Option<Vec<f64>> {
+        const DRAWS: usize = 12;
+        let n = self.group.len();
+        let mut rng = ChaCha8Rng::seed_from_u64(self.frames.start as u64);
+        let mut sums = vec![(0.0, 0.0); n];
+        for _ in 0..DRAWS {
+            chain.right.iter_mut().for_each(|v| v.fill(0.0));
+            for s in &self.sightings {
+                let index = self.group[s.point];
+                let (_, slope) =
+                    self.model.scene.views.project_with(s.camera, &self.at[s.frame * n + s.point])?;
+                let error = Vector2::from_fn(|_, _| StandardNormal.sample(&mut rng));
+                let (block, row) = self.place(s.frame, s.point);
+                let mut right = chain.right[block].fixed_rows_mut::<3>(row);
+                right += slope.transpose() * error / self.model.noise.points[index];
+            }
+            let drawn = factor.solve(&chain.right)?;
+            for i in (0..self.at.len()).filter(|i| agree[*i] >= 2) {
+                let (block, row) = self.place(i / n, i % n);
+                let (sum, all) = &mut sums[i % n];
+                for k in row..row + 3 {
+                    *sum += drawn[block][k] * drawn[block][k];
+                    *all += covariances[block][(k, k)];
+                }
+            }
+        }
+        let part = |(sum, all): (f64, f64)| if all > 0.0 { (sum / all).clamp(0.0, 1.0) } else { 1.0 };
+        Some(sums.into_iter().map(part).collect())
+    }
+
     /// Drops what does not fit, solves with the rest in full, and gives the core with its deviations.
     fn settle(&mut self, core: Range<usize>) -> Option<Vec<Option<Spot>>> {
         let (model, n) = (self.model, self.group.len());
@@ -384,7 +428,9 @@ impl Window<'_> {
             }
         }
         self.equations(&self.at, false, &mut chain);
-        let covariances = chain.factor(0.0)?.covariances()?;
+        let factor = chain.factor(0.0)?;
+        let covariances = factor.covariances()?;
+        let measured = self.measured(&factor, &covariances, &agree, &mut chain)?;
         let mut used = vec![(0_usize, 0.0, 0.0); self.at.len()];
         for s in &self.sightings {
             let (count, error, likelihood) = &mut used[s.frame * n + s.point];
@@ -397,7 +443,11 @@ impl Window<'_> {
             let (block, row) = self.place(i / n, i % n);
             let (cameras, error, likelihood) = used[i];
             let at = self.at[i];
-            let deviation = [0, 1, 2].map(|k| covariances[block][(row + k, row + k)].max(0.0).sqrt());
+            // In a gap all of it is what is not known of the movement.
+            let steady = if cameras > 0 { model.movements[group[i % n]].steady } else { 0.0 };
+            let part = 1.0 - steady * (1.0 - measured[i % n]);
+            let deviation =
+                [0, 1, 2].map(|k| (part * covariances[block][(row + k, row + k)]).max(0.0).sqrt());
             at.iter().chain(&deviation).all(|v| v.is_finite()).then(|| Spot {
                 at: at.into(),
                 deviation,
