@@ -20,6 +20,7 @@
 mod board;
 pub mod corrections;
 pub mod epipolar;
+pub mod labels;
 mod lens;
 mod rig;
 mod sessions;

@@ -147,9 +147,9 @@ impl SpaceView {
     pub fn poll(&mut self, desk: &mut Desk<'_>) {
         self.saver.poll();
         if !std::mem::replace(&mut self.looked, true) {
-            let (rig, more) = (desk.open.project().root().join("rig.yaml"), more(desk));
+            let ((rig, named), more) = (desk.open.project().rig_path(), more(desk));
             self.finding = Some(desk.jobs.start_quiet("Looking for a rig", move |watch| {
-                if rig.is_file() { scene3d::find(&rig, &more, watch).map(Some) } else { Ok(None) }
+                if named || rig.is_file() { scene3d::find(&rig, &more, watch).map(Some) } else { Ok(None) }
             }));
         }
         if let Some(paths) = desk.dialogs.take(RIG)
