@@ -29,5 +29,5 @@ mod view;
 pub use board::Board;
 pub use lens::{LENS_NUMBERS, Lens, LensModel, Projection};
 pub use rig::{Made, Mount, Rig};
-pub use sessions::Sessions;
+pub use sessions::{Sessions, suggest_cameras};
 pub use view::Camera;

@@ -318,3 +318,24 @@ fn labels_of_two_cameras_are_proposed_in_the_third_and_saved_only_when_accepted(
     saved(&mut w);
     never_waited();
 }
+
+#[test]
+fn a_rig_is_made_with_the_cameras_that_the_videos_suggest() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = project(dir.path());
+    let file = root.join("rig.yaml");
+    std::fs::remove_file(&file).unwrap();
+    let mut w = window(Some(&root), Some(Place::Space));
+    opened(&mut w);
+    until(&mut w, "what to do first", |h| says(h, "No rig yet"));
+    click(&mut w, "New rig…");
+    assert!(says(&w, "Name of camera 3") && !says(&w, "Name of camera 4"));
+    click(&mut w, "ChArUco");
+    look(&mut w, "assistant");
+    click(&mut w, "Write rig.yaml");
+    until(&mut w, "what is still missing", |h| says(h, "not calibrated: left, right, top"));
+    let made = Rig::read(&file).unwrap();
+    assert!(matches!(made.board, Some(limn::camera::Board::Charuco { columns: 7, .. })));
+    assert_eq!(made.cameras.len(), 3);
+    never_waited();
+}
