@@ -43,6 +43,40 @@ impl Sessions {
     }
 }
 
+/// Names of cameras that the names of videos suggest: the word by which several videos of one session differ, as `left` and
+/// `right` in `s1_left`, `s1_right`, `s2_left`, `s2_right`. None where there is no such word.
+#[must_use]
+pub fn suggest_cameras<S: AsRef<str>>(stems: &[S]) -> Vec<String> {
+    let split = |s: &str| s.split(['-', '_', '.', ' ']).map(str::to_owned).collect::<Vec<_>>();
+    let all: Vec<Vec<String>> = stems.iter().map(|s| split(s.as_ref())).collect();
+    let most = all.iter().map(Vec::len).max().unwrap_or(0);
+    let likely = |w: &str| {
+        let w = w.to_lowercase();
+        ["cam", "left", "right", "top", "side", "front", "back", "bottom"].iter().any(|k| w.contains(k))
+    };
+    let mut best: Option<((usize, usize, usize), Vec<String>)> = None;
+    for place in 0..most {
+        // What stays when the word is taken out tells sessions apart.
+        let mut sessions: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+        for words in all.iter().filter(|w| place < w.len()) {
+            let mut rest = words.clone();
+            let word = rest.remove(place);
+            sessions.entry(rest).or_default().push(word);
+        }
+        let several: Vec<&Vec<String>> = sessions.values().filter(|w| w.len() > 1).collect();
+        let mut names: Vec<String> = several.iter().flat_map(|w| w.iter().cloned()).collect();
+        names.sort();
+        names.dedup();
+        let covered = several.iter().map(|w| w.len()).sum();
+        // Words that sound like cameras first, then the later word: sessions are usually named first.
+        let rank = (covered, names.iter().filter(|n| likely(n)).count(), place);
+        if names.len() > 1 && best.as_ref().is_none_or(|(b, _)| *b < rank) {
+            best = Some((rank, names));
+        }
+    }
+    best.map_or_else(Vec::new, |(_, names)| names)
+}
+
 /// The stem of the video that a file is about: what a model's name follows (`m1DLC_Resnet50_...`) is cut off.
 fn video_stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -110,6 +144,14 @@ mod tests {
         assert_eq!((numbered.by_name["01"].len(), numbered.others.len()), (1, 2));
         let twice = Sessions::of(&["a"], None, &paths(&["x_a.mp4", "a_x.avi"])).unwrap_err();
         assert!(twice.what().contains("x_a.mp4"), "{twice}");
+    }
+
+    #[test]
+    fn names_of_cameras_are_suggested_by_what_differs() {
+        assert_eq!(suggest_cameras(&["s1_left", "s1_right", "s2_left", "s2_right"]), ["left", "right"]);
+        assert_eq!(suggest_cameras(&["cam2-a", "cam1-a", "cam1-b", "cam2-b", "test"]), ["cam1", "cam2"]);
+        assert_eq!(suggest_cameras(&["day1_x", "day1_y"]), ["x", "y"]);
+        assert!(suggest_cameras(&["one", "a_b_c"]).is_empty() && suggest_cameras::<&str>(&[]).is_empty());
     }
 
     #[test]

@@ -134,6 +134,8 @@ actions! {
     ShowSkeleton: Label, "show-skeleton", "Skeleton on or off", [plain(Key::K)];
     ShowNames: Label, "show-names", "Names on or off", [plain(Key::T)];
     ShowGhosts: Label, "show-ghosts", "Ghosts of the neighboring frames on or off", [plain(Key::G)];
+    AcceptProposal: Label, "accept-proposal", "Accept what other cameras propose for this body part", [plain(Key::P)];
+    AcceptAllProposals: Label, "accept-all-proposals", "Accept all that other cameras propose", [shift(Key::P)];
     Animal1: Label, "animal-1", "First individual", [plain(Key::Num1)];
     Animal2: Label, "animal-2", "Second individual", [plain(Key::Num2)];
     Animal3: Label, "animal-3", "Third individual", [plain(Key::Num3)];

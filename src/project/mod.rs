@@ -103,6 +103,15 @@ impl Project {
         &self.root
     }
 
+    /// Where the rig of several cameras is, and whether `limn.yaml` names it; else there need be none.
+    #[must_use]
+    pub fn rig_path(&self) -> (PathBuf, bool) {
+        match &self.settings.rig {
+            Some(rig) => (self.root.join(rig), true),
+            None => (self.root.join("rig.yaml"), false),
+        }
+    }
+
     /// Body parts, individuals and lines, single- or multi-animal.
     #[must_use]
     pub fn skeleton(&self) -> Skeleton {

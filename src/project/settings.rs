@@ -26,6 +26,9 @@ pub struct Settings {
     /// The network to train when none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_net: Option<String>,
+    /// The rig of the project's cameras, its file or folder, from the project's folder; none: `rig.yaml` there, if it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rig: Option<String>,
     /// Keys of other versions, kept on write.
     #[serde(flatten)]
     other: serde_yaml::Mapping,

@@ -6,8 +6,8 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use limn::camera::{Camera, Lens, Made, Mount, Rig};
 use limn::gui::Place;
 use limn::picture::Picture;
-use limn::pose::Keypoint;
-use limn::project::{NewProject, Project, VideoMode};
+use limn::pose::{FrameKey, Keypoint};
+use limn::project::{LabelStore, NewProject, PointEdit, Project, VideoMode};
 use limn::watch::Quiet;
 use nalgebra::Vector3;
 use std::fmt::Write as _;
@@ -254,5 +254,88 @@ fn a_rig_that_cannot_be_used_is_told() {
     shown(&mut w);
     // Without tracks in space the pictures are there all the same.
     assert!(says(&w, "3D view of frame 0: 0 points") && says(&w, "Camera left, frame 0"));
+    never_waited();
+}
+
+#[test]
+fn labels_of_two_cameras_are_proposed_in_the_third_and_saved_only_when_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = project(dir.path());
+    let opened_project = Project::open(&root, &Quiet::default()).unwrap();
+    let cameras = rig().calibrated().unwrap();
+    let [snout, tail] = truth(1);
+    // The second camera began two frames earlier.
+    let keys = [("s1_left", 1), ("s1_right", 3), ("s1_top", 1)]
+        .map(|(folder, frame)| FrameKey::new(folder, format!("img{frame:02}.png")));
+    for key in &keys {
+        std::fs::create_dir_all(opened_project.labeled_data(&key.video)).unwrap();
+        Picture::new(SIZE[0], SIZE[1]).save_png(&opened_project.image_path(key)).unwrap();
+    }
+    let mut store = LabelStore::edit(&opened_project, &Quiet::default()).unwrap();
+    let mut edits = Vec::new();
+    for (key, camera) in keys.iter().zip(&cameras).take(2) {
+        edits.push(PointEdit::new(key.clone(), 0, camera.project(&snout).unwrap()));
+    }
+    edits.push(PointEdit::new(keys[0].clone(), 1, cameras[0].project(&tail).unwrap()));
+    store.set_all(&edits).unwrap();
+    store.flush(&Quiet::default()).unwrap();
+    drop(store);
+
+    let mut w = window(Some(&root), Some(Place::Label));
+    opened(&mut w);
+    until(&mut w, "the picture", |h| h.state_mut().views().label.is_ready());
+    press(&mut w, Key::End);
+    until(&mut w, "the proposal", |h| says(h, "of s1_top, 1 point proposed"));
+    until(&mut w, "the picture", |h| h.state_mut().views().label.is_ready());
+    look(&mut w, "label");
+    let said = |w: &mut Harnessed, point: usize| {
+        let labels = w.state().project().unwrap().labels.labels();
+        labels.frames.get(&keys[2]).and_then(|f| f.points[point])
+    };
+    assert_eq!(said(&mut w, 0), None, "nothing is saved by itself");
+    press(&mut w, Key::P);
+    let at = said(&mut w, 0).expect("the accepted label");
+    let wanted = cameras[2].project(&snout).unwrap();
+    assert!(at.distance(wanted) < 0.5, "{at:?} {wanted:?}");
+    assert!(!says(&w, "proposed"));
+    // Of the tail one camera alone has seen: there is a line, and nothing to accept.
+    press(&mut w, Key::P);
+    assert!(says(&w, "No other camera shows where to place it") && said(&mut w, 1).is_none());
+    w.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    w.run_steps(3);
+    assert_eq!(said(&mut w, 0), None);
+    // By a click near the hollow mark, which puts the label on it exactly.
+    let pos = w.state_mut().views().label.on_screen(wanted).unwrap() + Vec2::new(3.0, -2.0);
+    w.hover_at(pos);
+    w.step();
+    for pressed in [true, false] {
+        let button = PointerButton::Primary;
+        w.event(Event::PointerButton { pos, button, pressed, modifiers: Modifiers::NONE });
+        w.step();
+    }
+    w.run_steps(3);
+    assert!(said(&mut w, 0).expect("the clicked proposal").distance(wanted) < 1e-6);
+    saved(&mut w);
+    never_waited();
+}
+
+#[test]
+fn a_rig_is_made_with_the_cameras_that_the_videos_suggest() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = project(dir.path());
+    let file = root.join("rig.yaml");
+    std::fs::remove_file(&file).unwrap();
+    let mut w = window(Some(&root), Some(Place::Space));
+    opened(&mut w);
+    until(&mut w, "what to do first", |h| says(h, "No rig yet"));
+    click(&mut w, "New rig…");
+    assert!(says(&w, "Name of camera 3") && !says(&w, "Name of camera 4"));
+    click(&mut w, "ChArUco");
+    look(&mut w, "assistant");
+    click(&mut w, "Write rig.yaml");
+    until(&mut w, "what is still missing", |h| says(h, "not calibrated: left, right, top"));
+    let made = Rig::read(&file).unwrap();
+    assert!(matches!(made.board, Some(limn::camera::Board::Charuco { columns: 7, .. })));
+    assert_eq!(made.cameras.len(), 3);
     never_waited();
 }

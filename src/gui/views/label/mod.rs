@@ -6,11 +6,13 @@
 //! | `panels.rs` | the bars and lists around the picture |
 //! | `scene.rs` | marks, lines and ghosts of a frame |
 //! | `steps.rs` | the three modes: which body part and frame comes next (no egui) |
+//! | `aid.rs` | what other cameras of the same moment say |
 //! | `frames.rs` | all frames with what is done (no egui) |
 //!
 //! Every edit goes through [`crate::labeling::Session`], one call for one step of undo. A drag or a run of nudges is
 //! only shown here until it ends, and then becomes one step.
 
+mod aid;
 mod frames;
 mod panels;
 mod scene;
@@ -88,6 +90,7 @@ pub struct LabelView {
     canvas: Canvas,
     pictures: Option<Pictures>,
     moving: Option<Moving>,
+    aid: aid::Aid,
     /// Where the pointer is on the picture.
     pointer: Option<Keypoint>,
     queued: Vec<Action>,
@@ -102,6 +105,7 @@ pub struct LabelView {
 impl LabelView {
     /// Takes what threads have brought, and ends a run of nudges.
     pub fn poll(&mut self, desk: &mut Desk<'_>) {
+        self.aid.poll(desk);
         if self.moving.as_ref().and_then(|m| m.nudged).is_some_and(|last| last.elapsed() >= PAUSE) {
             self.settle(&mut desk.open.labels);
         }
@@ -295,11 +299,23 @@ impl LabelView {
             let frame = self.frames.labeled_neighbour(self.frame, way, labels.labels());
             frame.filter(|_| self.tools.ghosts).and_then(|f| self.frames.keys().get(f))
         });
+        self.aid.look(&key, labels);
         let said = |point| self.said(labels, point);
-        let marks =
+        let free = |point| said(point) == Mark::Unlabeled;
+        let mut marks =
             scene::marks(&sheet, labels.labels(), &said, neighbours, self.selected, self.tools.radius);
-        let lines = if self.tools.skeleton { scene::lines(&sheet, &said) } else { Vec::new() };
-        let name = format!("Picture {} of {}", key.image, key.video);
+        let mut lines = if self.tools.skeleton { scene::lines(&sheet, &said) } else { Vec::new() };
+        if free(self.part) {
+            lines.extend(self.aid.lines(self.part, sheet.colour(self.part)));
+        }
+        let look = |point| (sheet.colour(point), sheet.name(point));
+        let own = marks.marks.len();
+        marks.marks.extend(self.aid.marks(&free, look, self.tools.radius));
+        let proposed = marks.marks.len() - own;
+        marks.points.resize(marks.marks.len(), None);
+        let more =
+            if proposed > 0 { format!(", {} proposed", counted(proposed, "point")) } else { String::new() };
+        let name = format!("Picture {} of {}{more}", key.image, key.video);
         let answer = self.canvas.show(
             ui,
             Content {
@@ -353,6 +369,9 @@ impl LabelView {
         for click in &answer.clicks {
             match click.button {
                 PointerButton::Primary => {
+                    if click.mark.is_none() && self.accept_under(answer, click.at, labels) {
+                        continue;
+                    }
                     let choose = click.modifiers.command || click.double;
                     self.clicked(click.at, click.mark, choose, labels);
                 }
@@ -396,6 +415,33 @@ impl LabelView {
                 }
             }
         }
+    }
+
+    /// Makes labels of proposals: of one point, or of all; whether there were any.
+    fn accept(&mut self, point: Option<usize>, labels: &mut Session) -> bool {
+        let Some(key) = self.key.clone() else { return false };
+        self.settle(labels);
+        let free = |p| self.said(labels, p) == Mark::Unlabeled;
+        let all = self.aid.proposals(&free).filter(|(p, _)| point.is_none_or(|one| one == *p));
+        let all: Vec<(usize, Keypoint)> = all.collect();
+        let Some((last, _)) = all.last().copied() else { return false };
+        let what = if all.len() > 1 {
+            "accept proposals".to_owned()
+        } else {
+            format!("accept {}", self.sheet.name(last))
+        };
+        let edits = all.into_iter().map(|(p, at)| PointEdit::new(key.clone(), p, at)).collect();
+        if self.edit(labels, &what, edits) {
+            self.go_on(last, labels);
+        }
+        true
+    }
+
+    /// Accepts the proposal that was clicked, if one was.
+    fn accept_under(&mut self, answer: &CanvasResponse, at: Keypoint, labels: &mut Session) -> bool {
+        let free = |p| self.said(labels, p) == Mark::Unlabeled;
+        let under = self.aid.under(&answer.place, at, &free);
+        under.is_some_and(|point| self.accept(Some(point), labels))
     }
 
     /// Goes on after `part` was said.
@@ -577,6 +623,13 @@ impl LabelView {
             }
             A::CopyPrevious => self.copy_previous(false, labels),
             A::CopyAllPrevious => self.copy_previous(true, labels),
+            A::AcceptProposal | A::AcceptAllProposals => {
+                let point = (action == A::AcceptProposal).then_some(self.part);
+                if !self.accept(point, labels) {
+                    self.hint =
+                        "No other camera shows where to place it: label it in two of them first.".into();
+                }
+            }
             A::NudgeLeft => self.nudge(-1.0, 0.0, labels),
             A::NudgeRight => self.nudge(1.0, 0.0, labels),
             A::NudgeUp => self.nudge(0.0, -1.0, labels),
