@@ -1,7 +1,7 @@
 use super::{Report, Terminal};
 use crate::demo::{Wish, tell, tell_in_space};
-use crate::watch::Watch;
 use crate::error::{Error, Kind, Result};
+use crate::watch::Watch;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;

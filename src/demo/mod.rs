@@ -137,8 +137,7 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     };
     let taken = extract(&project, &wanted, watch)?;
     let labelled = taken.iter().map(|e| e.frames.len()).sum::<usize>();
-    let points =
-        label(&project, size.train_frames, |_, frame| first.truth(frame), &taken, wish.seed, watch)?;
+    let points = label(&project, size.train_frames, |_, frame| first.truth(frame), &taken, wish.seed, watch)?;
     watch.note(&format!(
         "labelled {points} points in {labelled} frames, each about 1 px off as a person's would be"
     ));

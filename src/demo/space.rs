@@ -115,13 +115,15 @@ pub fn tell_in_space(wish: &Wish, watch: &dyn Watch) -> Result<Story3d> {
         };
         let one = |(c, name): (usize, &String)| {
             let path = wish.folder.join(format!("{what}_{name}.mp4"));
-            let render = |f| if what == "board" { scene.render_board(c, f) } else { scene.render_animal(c, f) };
+            let render =
+                |f| if what == "board" { scene.render_board(c, f) } else { scene.render_animal(c, f) };
             film(reel, &path, render, watch)?;
             Ok(path)
         };
         names.iter().enumerate().map(one).collect()
     };
-    let (board_films, day1, day2) = (films(&boards, "board")?, films(&first, "day1")?, films(&second, "day2")?);
+    let (board_films, day1, day2) =
+        (films(&boards, "board")?, films(&first, "day1")?, films(&second, "day2")?);
 
     let folder = wish.folder.join("rig");
     files::make_folder(&folder)?;
@@ -138,11 +140,17 @@ pub fn tell_in_space(wish: &Wish, watch: &dyn Watch) -> Result<Story3d> {
     let rig = calibrated.rig.clone();
     rig.write(&folder.join("rig.yaml"))?;
     let cameras = rig.calibrated()?;
-    watch.note(&format!("{} cameras to {:.2} px: {}", cameras.len(), calibrated.rms, calibrated.verdict.grade.word()));
+    watch.note(&format!(
+        "{} cameras to {:.2} px: {}",
+        cameras.len(),
+        calibrated.rms,
+        calibrated.verdict.grade.word()
+    ));
 
     let mut project = new_project(&wish.folder, first.skeleton(), &day1, lengths.size.labels, watch)?;
     let each = (lengths.size.labels / CAMERAS).max(1);
-    let wanted = Extraction { method: Choice::Kmeans, count: each, seed: wish.seed, videos: vec![], crop: false };
+    let wanted =
+        Extraction { method: Choice::Kmeans, count: each, seed: wish.seed, videos: vec![], crop: false };
     let taken = extract(&project, &wanted, watch)?;
     let truth = |video: &str, frame: usize| {
         let camera = names.iter().position(|n| video.ends_with(n.as_str()));
@@ -167,11 +175,8 @@ pub fn tell_in_space(wish: &Wish, watch: &dyn Watch) -> Result<Story3d> {
     let path = space.join("day2_3d.csv");
     let mut in_space = Vec::new();
     for method in [Method::Dlt, Method::Ransac, Method::Smooth] {
-        let options = TriangulateOptions {
-            method,
-            edges: first.skeleton().edges,
-            ..TriangulateOptions::default()
-        };
+        let options =
+            TriangulateOptions { method, edges: first.skeleton().edges, ..TriangulateOptions::default() };
         let found = triangulate::session(&rig, &tracks, &[], &options, watch)?;
         in_space.push(judged(method.name(), &second, &found.tracks));
         anipose_csv::write(&path, &found.tracks)?; // the last one stays
@@ -202,7 +207,10 @@ fn against_truth(truth: &[Camera], found: &[Camera]) -> [f64; 2] {
         .flat_map(|a| truth.iter().map(|b| (a.position() - b.position()).norm()))
         .fold(1e-9, f64::max);
     let place = truth.iter().zip(found).map(|(t, f)| (home(t) - f.position()).norm() / size);
-    let focal = truth.iter().zip(found).flat_map(|(t, f)| (0..2).map(|k| (f.lens.focal[k] / t.lens.focal[k] - 1.0).abs()));
+    let focal = truth
+        .iter()
+        .zip(found)
+        .flat_map(|(t, f)| (0..2).map(|k| (f.lens.focal[k] / t.lens.focal[k] - 1.0).abs()));
     [place.fold(0.0, f64::max), focal.fold(0.0, f64::max)]
 }
 

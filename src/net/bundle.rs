@@ -339,7 +339,8 @@ impl Bundle {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         let prefix = format!(".limn-model-{name}~");
         let entries = std::fs::read_dir(files::folder_of(dir)).into_iter().flatten().flatten();
-        for left in entries.filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path()) {
+        for left in entries.filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path())
+        {
             let old = left.join("old");
             if !dir.exists() && old.join(CARD).is_file() {
                 let _ = std::fs::rename(&old, dir); // tried again at the next save

@@ -11,11 +11,11 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
-use crate::formats::anipose_csv;
 use crate::camera::corrections::Corrections;
 use crate::camera::{Camera, Rig};
 use crate::error::{Error, Kind, Result};
 use crate::files;
+use crate::formats::anipose_csv;
 use crate::formats::dlc_tracks_csv;
 use crate::pose::{Keypoint, Pyramid, Skeleton, Spot, Tracks, Tracks3d};
 use crate::project::{is_video, video_files};
