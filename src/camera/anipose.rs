@@ -340,6 +340,15 @@ error = 0.5
         assert!(parse("[metadata]\nerror = 1\n").unwrap_err().what().contains("no cameras"));
     }
 
+    #[test]
+    fn the_page_shows_a_rig_that_is_read() {
+        let page = include_str!("../../docs/formats/limn-rig.md");
+        let example = page.split("```").find_map(|block| block.strip_prefix("yaml\n")).unwrap();
+        let rig = Rig::parse(example).unwrap();
+        assert_eq!((rig.cameras.len(), rig.board.map(|b| b.count())), (2, Some(54)));
+        assert_eq!(rig.cameras[0].camera.as_ref().map(|c| c.size), Some([640, 480]));
+    }
+
     fn camera() -> impl Strategy<Value = Camera> {
         let number = -300.0..300.0f64;
         let pose = proptest::array::uniform6(number.clone());
