@@ -12,19 +12,23 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
+mod space;
+
+pub use space::{FilmedRig, LearntRig, TrackedCamera, film_rig, learn_rig, track_rig};
+
 use crate::draw::{self, plot};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::infer::{self, Engine};
 use crate::picture::Picture;
-use crate::pose::{FrameKey, Keypoint, Tracks};
+use crate::pose::{FrameKey, Keypoint, Skeleton, Tracks};
 use crate::project::{
     Extraction, LabelStore, Method, NewProject, PointEdit, Project, Severity, SplitRequest, Splits,
     VideoMode, extract,
 };
 use crate::show::{self, VideoStyle};
 use crate::synth::{Scene, SceneSpec};
-use crate::train::session::{self, EvaluateOptions, Options};
+use crate::train::session::{self, EvaluateOptions, Evaluated, Options, Trained};
 use crate::train::{Judged, Summary};
 use crate::video::{Index, Writer};
 use crate::watch::Watch;
@@ -119,10 +123,14 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     let first = scene(wish.seed, size.train_frames)?;
     let second = scene(wish.seed + 1, size.test_frames)?;
     let (day1, day2) = (wish.folder.join("day1.mp4"), wish.folder.join("day2.mp4"));
-    film(&first, &day1, watch)?;
-    film(&second, &day2, watch)?;
+    for (scene, path) in [(&first, &day1), (&second, &day2)] {
+        let spec = scene.spec();
+        let reel = Reel { size: [spec.width, spec.height], fps: spec.fps, frames: spec.frames };
+        film(path, &reel, |f| scene.render(f), watch)?;
+    }
 
-    let mut project = new_project(&wish.folder, &first, &day1, &size, watch)?;
+    let mut project =
+        new_project(&wish.folder, first.skeleton(), std::slice::from_ref(&day1), size.labels, watch)?;
     let wanted = Extraction {
         method: Method::Kmeans,
         count: size.labels,
@@ -132,37 +140,13 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     };
     let taken = extract(&project, &wanted, watch)?;
     let labelled = taken.iter().map(|e| e.frames.len()).sum::<usize>();
-    let points = label(&project, &first, &taken, wish.seed, watch)?;
+    let truth = |_: &str, frame: usize| first.truth(frame);
+    let points = label(&project, size.train_frames, truth, &taken, wish.seed, watch)?;
     watch.note(&format!(
         "labelled {points} points in {labelled} frames, each about 1 px off as a person's would be"
     ));
 
-    let store = LabelStore::read(&project, watch)?;
-    if let Some(p) = store.check(watch)?.into_iter().find(|p| p.severity == Severity::Error) {
-        return Err(Error::new(Kind::Labels, p.what).at(p.place).mend(p.mend));
-    }
-    let request =
-        SplitRequest { train_fraction: 0.9, shuffles: 1, seed: wish.seed, by_video: false, force: true };
-    Splits::draw(&mut project, store.labels(), &request)?;
-    let options = Options {
-        net: Some("efficientnet_lite0".into()),
-        device: wish.device.clone(),
-        seed: Some(wish.seed),
-        epochs: size.epochs,
-        max_minutes: Some(wish.minutes.unwrap_or(9.0)),
-        ..Options::default()
-    };
-    let trained = session::train(&mut project, &options, watch)?;
-
-    let evaluation = EvaluateOptions {
-        shuffle: 1,
-        snapshot: "auto".into(),
-        device: wish.device.clone(),
-        precision: crate::net::Precision::Fp32,
-        cutoff: None,
-    };
-    let evaluated = session::evaluate(&project, &evaluation, watch)?;
-    show::evaluation_pictures(&project, &evaluated, watch)?;
+    let (trained, evaluated) = learn(&mut project, wish, size.epochs, watch)?;
 
     let engine = Engine::load(&evaluated.snapshot, &wish.device, None)?;
     let tracks_folder = wish.folder.join("tracks");
@@ -181,7 +165,7 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
     let picture = wish.folder.join("demo.png");
     page(&second, &tracks, &style)?.save_png(&picture)?;
 
-    let judged = against_truth(&second, &tracks);
+    let judged = against_truth("day2", |f| second.truth(f), &tracks);
     let cutoffs = project.config.pcutoff.for_points(tracks.skeleton.points());
     let by_part = tracks
         .skeleton
@@ -203,6 +187,42 @@ pub fn tell(wish: &Wish, watch: &dyn Watch) -> Result<Story> {
         plots,
         picture,
     })
+}
+
+/// Splits, trains and evaluates what was labelled.
+fn learn(
+    project: &mut Project,
+    wish: &Wish,
+    epochs: Option<u64>,
+    watch: &dyn Watch,
+) -> Result<(Trained, Evaluated)> {
+    let store = LabelStore::read(project, watch)?;
+    if let Some(p) = store.check(watch)?.into_iter().find(|p| p.severity == Severity::Error) {
+        return Err(Error::new(Kind::Labels, p.what).at(p.place).mend(p.mend));
+    }
+    let request =
+        SplitRequest { train_fraction: 0.9, shuffles: 1, seed: wish.seed, by_video: false, force: true };
+    Splits::draw(project, store.labels(), &request)?;
+    let options = Options {
+        net: Some("efficientnet_lite0".into()),
+        device: wish.device.clone(),
+        seed: Some(wish.seed),
+        epochs,
+        max_minutes: Some(wish.minutes.unwrap_or(9.0)),
+        ..Options::default()
+    };
+    let trained = session::train(project, &options, watch)?;
+
+    let evaluation = EvaluateOptions {
+        shuffle: 1,
+        snapshot: "auto".into(),
+        device: wish.device.clone(),
+        precision: crate::net::Precision::Fp32,
+        cutoff: None,
+    };
+    let evaluated = session::evaluate(project, &evaluation, watch)?;
+    show::evaluation_pictures(project, &evaluated, watch)?;
+    Ok((trained, evaluated))
 }
 
 /// An empty folder, or one that an earlier demonstration made.
@@ -227,19 +247,25 @@ fn prepare(folder: &Path) -> Result<()> {
     files::write_whole(&marker, words.as_bytes())
 }
 
+/// What is to be filmed.
+struct Reel {
+    size: [usize; 2],
+    fps: f64,
+    frames: usize,
+}
+
 /// Renders on all cores and encodes in order.
-fn film(scene: &Scene, path: &Path, watch: &dyn Watch) -> Result<()> {
+fn film(path: &Path, reel: &Reel, render: impl Fn(usize) -> Picture + Sync, watch: &dyn Watch) -> Result<()> {
     const AT_ONCE: usize = 16;
-    let spec = *scene.spec();
-    let mut writer = Writer::create(path, spec.width, spec.height, spec.fps)?;
+    let mut writer = Writer::create(path, reel.size[0], reel.size[1], reel.fps)?;
     watch.begin(
         &format!("film {}", path.file_name().unwrap_or_default().to_string_lossy()),
-        Some(spec.frames as u64),
+        Some(reel.frames as u64),
     );
-    for start in (0..spec.frames).step_by(AT_ONCE) {
+    for start in (0..reel.frames).step_by(AT_ONCE) {
         watch.check()?;
-        let end = (start + AT_ONCE).min(spec.frames);
-        let pictures: Vec<Picture> = (start..end).into_par_iter().map(|f| scene.render(f)).collect();
+        let end = (start + AT_ONCE).min(reel.frames);
+        let pictures: Vec<Picture> = (start..end).into_par_iter().map(&render).collect();
         pictures.iter().try_for_each(|p| writer.write(p))?;
         watch.advance(pictures.len() as u64);
     }
@@ -252,25 +278,26 @@ fn film(scene: &Scene, path: &Path, watch: &dyn Watch) -> Result<()> {
 
 fn new_project(
     folder: &Path,
-    scene: &Scene,
-    video: &Path,
-    size: &Size,
+    skeleton: Skeleton,
+    videos: &[PathBuf],
+    labels: usize,
     watch: &dyn Watch,
 ) -> Result<Project> {
-    let skeleton = scene.skeleton();
-    let wanted = NewProject::single("demo", "limn", skeleton.bodyparts.clone());
+    let wanted = NewProject::single("demo", "limn", skeleton.bodyparts);
     let probe = |path: &Path| Index::open(path, watch).map(|i| (i.width(), i.height()));
-    let mut project = Project::create(folder, &wanted, &[video.to_owned()], VideoMode::Link, &probe, watch)?;
+    let mut project = Project::create(folder, &wanted, videos, VideoMode::Link, &probe, watch)?;
     project.config.skeleton = skeleton.edges;
-    project.config.numframes2pick = i64::try_from(size.labels).unwrap_or(i64::MAX);
+    project.config.numframes2pick = i64::try_from(labels).unwrap_or(i64::MAX);
     project.config.save()?;
     Ok(project)
 }
 
-/// Labels every taken frame by its truth, with a human's jitter; a hidden point stays unlabelled.
+/// Labels every taken frame by its truth (of a video's stem and a frame), with a human's jitter; a hidden point stays
+/// unlabelled. Every video has `frames` frames.
 fn label(
     project: &Project,
-    scene: &Scene,
+    frames: usize,
+    truth: impl Fn(&str, usize) -> Vec<Option<Keypoint>>,
     taken: &[crate::project::Extracted],
     seed: u64,
     watch: &dyn Watch,
@@ -281,9 +308,9 @@ fn label(
     let mut edits = Vec::new();
     for video in taken {
         for &frame in &video.frames {
-            let image = project.image_name(&video.video, frame as u64, scene.spec().frames as u64);
+            let image = project.image_name(&video.video, frame as u64, frames as u64);
             let key = FrameKey::new(&video.video, image);
-            for (point, truth) in scene.truth(frame).into_iter().enumerate() {
+            for (point, truth) in truth(&video.video, frame).into_iter().enumerate() {
                 let at = truth
                     .map(|t| Keypoint::new(t.x + normal.sample(&mut hand), t.y + normal.sample(&mut hand)));
                 if at.is_some() {
@@ -298,12 +325,16 @@ fn label(
 }
 
 /// Every frame of the tracks against the truth.
-fn against_truth(scene: &Scene, tracks: &Tracks) -> Vec<Judged> {
+fn against_truth(
+    video: &str,
+    truth: impl Fn(usize) -> Vec<Option<Keypoint>>,
+    tracks: &Tracks,
+) -> Vec<Judged> {
     (0..tracks.frames())
         .map(|frame| Judged {
             spread: Vec::new(),
-            key: FrameKey::new("day2", format!("img{frame}.png")),
-            label: scene.truth(frame),
+            key: FrameKey::new(video, format!("img{frame}.png")),
+            label: truth(frame),
             prediction: (0..tracks.skeleton.points())
                 .map(|p| tracks.get(frame, p).unwrap_or((Keypoint::new(f64::NAN, f64::NAN), 0.0)))
                 .collect(),
