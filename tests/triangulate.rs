@@ -308,7 +308,6 @@ fn leaps_are_not_smoothed_away() {
     let truth = film(&rig, points, 0.5, 0.2, &mut rng);
     let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Smooth)).tracks);
     assert!(s.found > 0.99 && s.gross < 1e-9 && s.rms < 1.1 * s.bound, "{s:?}");
-    println!("leaps: {s:?}");
 }
 
 #[test]
@@ -327,7 +326,6 @@ fn slow_waves_keep_honest_deviations() {
     let truth = film(&rig, points, 0.5, 0.0, &mut rng);
     let bare = Options { edges: vec![], ..options(Method::Smooth) };
     let s = score(&rig, &truth, &run(&rig, &truth, &bare).tracks);
-    println!("waves: {s:?}");
     assert!(s.rms < 0.9 * s.bound && honest(&s), "{s:?}");
 }
 

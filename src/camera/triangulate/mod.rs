@@ -18,7 +18,7 @@
 //!     let from = Vector3::new(x, -600.0, 300.0);
 //!     Camera::new("", [640, 480], Lens::plain(600.0, [640, 480])).looking(from, Vector3::zeros(), Vector3::z())
 //! };
-//! let cameras = [camera(-200.0), camera(0.0), camera(200.0)];
+//! let cameras = [camera(-500.0), camera(0.0), camera(500.0)];
 //! let snout = Vector3::new(12.0, -5.0, 30.0);
 //! let mut seen: Vec<Option<Observation>> =
 //!     cameras.iter().map(|c| c.project(&snout).map(Observation::sure)).collect();
