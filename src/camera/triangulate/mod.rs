@@ -29,7 +29,7 @@
 //! assert!(found.deviation(0.5).iter().all(|mm| *mm < 1.0));
 //!
 //! // One camera takes something else for the snout: the others outvote it.
-//! seen[1].as_mut().unwrap().pixel.x += 40.0;
+//! seen[1].as_mut().unwrap().pixel.y += 40.0;
 //! let agreed = views.ransac(&seen, 2.0, None).unwrap();
 //! assert!((agreed.at - snout).norm() < 1e-6 && agreed.used == 0b101);
 //! ```
