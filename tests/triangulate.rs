@@ -5,7 +5,8 @@
 mod ring;
 
 use limn::Kind;
-use limn::camera::triangulate::{Choices, Method, Options, session};
+use limn::camera::Rig;
+use limn::camera::triangulate::{Choices, Method, Options, recording, session, track_files};
 use limn::pose::{Skeleton, Tracks};
 use limn::watch::Quiet;
 use ring::{Score, Truth, bound, edges, film, ring, run, score, simulate};
@@ -238,7 +239,7 @@ fn what_makes_no_sense_is_refused_and_stopping_is_heard() {
 fn the_whole_sequence_is_better_than_single_frames_and_honest() {
     for (cameras, outliers) in [(2, 0.0), (2, 0.2), (3, 0.2), (6, 0.2)] {
         let rig = ring(cameras);
-        let truth = simulate(&rig, 900, 0.5, outliers, 14);
+        let truth = simulate(&rig, 450, 0.5, outliers, 14);
         let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Smooth)).tracks);
         assert!(s.found > 0.99 && s.gross < 1e-9 && honest(&s), "{cameras}, {outliers}: {s:?}");
         assert!(s.rms < 0.9 * s.bound && s.false_finds < 0.01, "{cameras}, {outliers}: {s:?}");
@@ -284,7 +285,7 @@ fn limbs_hold_what_one_camera_pair_sees_badly() {
     // Two cameras nearly side by side: depth is poor, and the limbs know better.
     let mut rig = ring(24);
     rig.cameras.truncate(2);
-    let truth = simulate(&rig, 600, 0.5, 0.0, 16);
+    let truth = simulate(&rig, 300, 0.5, 0.0, 16);
     let with = score(&rig, &truth, &run(&rig, &truth, &options(Method::Smooth)).tracks);
     let bare = Options { edges: vec![], ..options(Method::Smooth) };
     let without = score(&rig, &truth, &run(&rig, &truth, &bare).tracks);
@@ -307,7 +308,6 @@ fn leaps_are_not_smoothed_away() {
     let truth = film(&rig, points, 0.5, 0.2, &mut rng);
     let s = score(&rig, &truth, &run(&rig, &truth, &options(Method::Smooth)).tracks);
     assert!(s.found > 0.99 && s.gross < 1e-9 && s.rms < 1.1 * s.bound, "{s:?}");
-    println!("leaps: {s:?}");
 }
 
 #[test]
@@ -326,7 +326,6 @@ fn slow_waves_keep_honest_deviations() {
     let truth = film(&rig, points, 0.5, 0.0, &mut rng);
     let bare = Options { edges: vec![], ..options(Method::Smooth) };
     let s = score(&rig, &truth, &run(&rig, &truth, &bare).tracks);
-    println!("waves: {s:?}");
     assert!(s.rms < 0.9 * s.bound && honest(&s), "{s:?}");
 }
 
@@ -364,4 +363,46 @@ fn other_candidates_are_taken_where_they_fit() {
     assert!(cameras(&with) > 0.98 && cameras(&bare) < 0.7, "{} {}", cameras(&with), cameras(&bare));
     let s = score(&rig, &truth, &with.tracks);
     assert!(s.found > 0.999 && s.gross < 1e-9 && s.rms < 0.9 * s.bound && honest(&s), "{s:?}");
+}
+
+#[test]
+fn files_of_tracks_become_results_beside_a_note() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = ring(3);
+    let rig_path = dir.path().join("rig.yaml");
+    rig.write(&rig_path).unwrap();
+    let truth = simulate(&rig, 60, 0.5, 0.0, 21);
+    for (i, t) in truth.tracks.iter().flatten().enumerate() {
+        for session in ["a", "b"] {
+            let name = format!("{session}_cam{i}DLC_resnet50_x.csv");
+            limn::formats::dlc_tracks_csv::write(&dir.path().join(name), "DLC_resnet50_x", t).unwrap();
+        }
+    }
+    for other in
+        ["a_cam0DLC_resnet50_x_times.csv", "a_cam0DLC_resnet50_x_sd.csv", "a_3d.csv", "CollectedData_x.csv"]
+    {
+        std::fs::write(dir.path().join(other), "no tracks").unwrap();
+    }
+    let rig = Rig::read(dir.path()).unwrap();
+    let found = track_files(&[dir.path().to_path_buf()]).unwrap();
+    assert_eq!(found.len(), 6, "{found:?}");
+    let sessions = rig.sessions(&found).unwrap();
+    assert_eq!(sessions.by_name.keys().collect::<Vec<_>>(), ["a", "b"]);
+    let out = dir.path().join("3d");
+    let ask = options(Method::Ransac);
+    let done =
+        recording(&rig, &rig_path, "a", &sessions.by_name["a"], &out, &ask, &Quiet::default()).unwrap();
+    let s = score(&rig, &truth, &done.outcome.tracks);
+    assert!(s.found > 0.99 && s.rms < 1.2 * s.bound, "{s:?}");
+    let note = std::fs::read_to_string(out.join("a_3d_meta.yaml")).unwrap();
+    for part in
+        ["limn_triangulation: 1", "method: ransac", "a_cam2DLC_resnet50_x.csv", "median_px", "rig: rig.yaml"]
+    {
+        assert!(note.contains(part), "{part}: {note}");
+    }
+    assert!(!note.contains(&*dir.path().to_string_lossy()), "a path of this machine: {note}");
+    let e = track_files(&[out]).unwrap_err();
+    assert!(e.kind() == Kind::NotFound && e.how_to_mend().is_some(), "{e}");
+    assert_eq!(track_files(&[rig_path]).unwrap_err().kind(), Kind::Usage);
+    assert_eq!(track_files(&["nowhere.h5".into()]).unwrap_err().kind(), Kind::NotFound);
 }

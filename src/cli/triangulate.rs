@@ -106,25 +106,44 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         )
         .mend("tell limn how files are named with `files` in rig.yaml, such as `{session}_{camera}`"));
     }
-    let (mut text, mut list) = (String::new(), Vec::new());
+    let (mut text, mut list, mut failed) = (String::new(), Vec::new(), Vec::new());
     for (name, sources) in &sessions.by_name {
         terminal.check()?;
         let first = sources.iter().flatten().next();
         let out = args.out.clone().or_else(|| first.map(|f| files::folder_of(f))).unwrap_or_default();
-        #[allow(unused_mut)] // without HDF5
-        let mut done = recording(&rig, &Rig::path(&args.rig), name, sources, &out, &options, terminal)
-            .map_err(|e| e.at(format!("session `{name}`")))?;
+        let done = recording(&rig, &Rig::path(&args.rig), name, sources, &out, &options, terminal);
         #[cfg(feature = "hdf5")]
-        if let Some(subject) = &args.nwb {
-            done.written.extend(nwb(args, subject, name, &out, &done)?);
-        }
+        let done = done.and_then(|mut done| {
+            if let Some(subject) = &args.nwb {
+                let files = nwb(args, subject, name, &out, &done)?;
+                done.written.extend(files);
+            }
+            Ok(done)
+        });
+        let done = match done {
+            Ok(done) => done,
+            Err(e) if sessions.by_name.len() == 1 || e.kind() == Kind::Cancelled => {
+                return Err(e.at(format!("session `{name}`")));
+            }
+            // The others can do without it.
+            Err(e) => {
+                terminal.warn(&format!("session `{name}`: {e}"));
+                failed.push(name.clone());
+                continue;
+            }
+        };
         text += &words(&done);
         list.push(object(&done));
     }
-    Ok(Report::new(
-        text,
-        json!({"rig": Rig::path(&args.rig), "method": args.method.name(), "sessions": list}),
-    ))
+    if !failed.is_empty() {
+        text += &format!("not done: {}\n", super::listed(&failed));
+    }
+    let json = json!({
+        "rig": Rig::path(&args.rig), "method": args.method.name(), "sessions": list, "failed": failed,
+    });
+    let mut report = Report::new(text, json);
+    report.bad = !failed.is_empty();
+    Ok(report)
 }
 
 /// A file of NWB for every animal.

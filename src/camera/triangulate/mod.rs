@@ -18,7 +18,7 @@
 //!     let from = Vector3::new(x, -600.0, 300.0);
 //!     Camera::new("", [640, 480], Lens::plain(600.0, [640, 480])).looking(from, Vector3::zeros(), Vector3::z())
 //! };
-//! let cameras = [camera(-200.0), camera(0.0), camera(200.0)];
+//! let cameras = [camera(-500.0), camera(0.0), camera(500.0)];
 //! let snout = Vector3::new(12.0, -5.0, 30.0);
 //! let mut seen: Vec<Option<Observation>> =
 //!     cameras.iter().map(|c| c.project(&snout).map(Observation::sure)).collect();
@@ -29,7 +29,7 @@
 //! assert!(found.deviation(0.5).iter().all(|mm| *mm < 1.0));
 //!
 //! // One camera takes something else for the snout: the others outvote it.
-//! seen[1].as_mut().unwrap().pixel.x += 40.0;
+//! seen[1].as_mut().unwrap().pixel.y += 40.0;
 //! let agreed = views.ransac(&seen, 2.0, None).unwrap();
 //! assert!((agreed.at - snout).norm() < 1e-6 && agreed.used == 0b101);
 //! ```

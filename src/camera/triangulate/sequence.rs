@@ -93,7 +93,7 @@ fn starts(first: &Tracks3d) -> (Vec<Vector3<f64>>, Vec<bool>) {
     let (frames, points) = (first.frames(), first.skeleton.points());
     let mut start = vec![Vector3::zeros(); frames * points];
     let mut known = vec![false; points];
-    for point in 0..points {
+    for (point, known) in known.iter_mut().enumerate() {
         let mut before: Option<(usize, Vector3<f64>)> = None;
         let mut fill = |range: Range<usize>, at: &dyn Fn(usize) -> Vector3<f64>| {
             for frame in range {
@@ -107,14 +107,14 @@ fn starts(first: &Tracks3d) -> (Vec<Vector3<f64>>, Vec<bool>) {
             match before {
                 None => fill(0..frame, &|_| here),
                 Some((then, there)) => {
-                    fill(then..frame, &|f| there.lerp(&here, (f - then) as f64 / (frame - then) as f64))
+                    fill(then..frame, &|f| there.lerp(&here, (f - then) as f64 / (frame - then) as f64));
                 }
             }
             before = Some((frame, here));
         }
         if let Some((then, there)) = before {
             fill(then..frames, &|_| there);
-            known[point] = true;
+            *known = true;
         }
     }
     (start, known)
@@ -340,7 +340,7 @@ impl Window<'_> {
             };
             let next = self.moved(&step);
             let then = self.equations(&next, true, &mut other);
-            if !(then <= cost) {
+            if then.is_nan() || then > cost {
                 damping = (10.0 * damping).max(1e-4);
                 if damping > 1e3 {
                     break;
