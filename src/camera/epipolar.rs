@@ -143,10 +143,10 @@ mod tests {
                 assert!(curve.len() > 100 && curve.iter().all(|p| around(*p, to.size)));
                 let beside = curve.windows(2).map(|w| off(seen, w[0], w[1])).fold(f64::INFINITY, f64::min);
                 assert!(beside < 0.05, "{model:?} {d:?}: {beside} px beside the curve");
-                // Distortion bends it: a straight line from end to end misses it by pixels, and without it does not.
+                // Distortion bends it: a straight line from end to end misses it, and without it does not.
                 let (a, b) = (curve[0], curve[curve.len() - 1]);
                 let bent = curve.iter().map(|p| off(*p, a, b)).fold(0.0, f64::max);
-                assert_eq!(bent > 1.0, model == LensModel::Fisheye || d[0] != 0.0, "bent by {bent}");
+                assert_eq!(bent > 0.3, model == LensModel::Fisheye || d[0] != 0.0, "bent by {bent}");
             }
         }
     }

@@ -1,12 +1,13 @@
 //! What a view of several cameras shows: which recordings and tracks belong to a rig, and one session of them, loaded.
 //!
 //! ```no_run
+//! use limn::pose::Skeleton;
 //! use limn::show::scene3d;
 //! use limn::watch::Quiet;
 //! use std::path::Path;
 //! let found = scene3d::find(Path::new("rig.yaml"), &[], &Quiet::default())?;
 //! let first = &found.sessions[0];
-//! let scene = scene3d::load(&found, &first.name, &[], &Quiet::default())?;
+//! let scene = scene3d::load(&found, &first.name, &Skeleton::default(), &Quiet::default())?;
 //! println!("{}: {} frames, {} cameras", first.name, scene.frames(), scene.cameras.len());
 //! # Ok::<(), limn::Error>(())
 //! ```
@@ -154,11 +155,12 @@ fn tracks_of(video: &Path, tables: &BTreeSet<PathBuf>) -> Option<PathBuf> {
     all.into_iter().max_by_key(|p| when(p)).cloned()
 }
 
-/// Loads a session. `edges` are the skeleton's lines by body part, for which the files have no place.
+/// Loads a session. `known` is the project's skeleton: its lines, for which the files have no place, and its points where no
+/// file has any.
 ///
 /// # Errors
 /// When the rig is not calibrated, there is no such session, or a file cannot be read.
-pub fn load(found: &Found, session: &str, edges: &[[String; 2]], watch: &dyn Watch) -> Result<Scene> {
+pub fn load(found: &Found, session: &str, known: &Skeleton, watch: &dyn Watch) -> Result<Scene> {
     may_wait("loading a session");
     let session = found.sessions.iter().find(|s| s.name == session).cloned().ok_or_else(|| {
         Error::new(Kind::NotFound, format!("the rig has no session `{session}`"))
@@ -174,7 +176,7 @@ pub fn load(found: &Found, session: &str, edges: &[[String; 2]], watch: &dyn Wat
     let spots = session.spots.as_deref().map(|p| anipose_csv::read(p, watch)).transpose()?;
     let corrections = Corrections::read(&session.corrections, &session.name)?;
     let offsets: Vec<i64> = found.rig.cameras.iter().map(|m| m.offset).collect();
-    Scene::new(session, cameras, offsets, spots, tracks, edges, corrections, watch)
+    Scene::new(session, cameras, offsets, spots, tracks, known, corrections, watch)
 }
 
 fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<Tracks> {
@@ -197,7 +199,7 @@ impl Scene {
         offsets: Vec<i64>,
         spots: Option<Tracks3d>,
         tracks: Vec<Option<Tracks>>,
-        edges: &[[String; 2]],
+        known: &Skeleton,
         corrections: Corrections,
         watch: &dyn Watch,
     ) -> Result<Self> {
@@ -208,11 +210,11 @@ impl Scene {
         let last = last.chain(corrections.frames().last().map(|f| f + 1)).max().unwrap_or(0);
         let mut spots = spots.unwrap_or_else(|| {
             let skeleton =
-                tracks.iter().flatten().next().map_or_else(Skeleton::default, |t| t.skeleton.clone());
+                tracks.iter().flatten().next().map_or_else(|| known.clone(), |t| t.skeleton.clone());
             Tracks3d::new(skeleton, last)
         });
         if spots.skeleton.edges.is_empty() {
-            spots.skeleton.edges = edges.to_vec();
+            spots.skeleton.edges.clone_from(&known.edges);
         }
         let points = tracks.iter().map(|t| places(&spots.skeleton, t.as_ref())).collect();
         let mut errors = Vec::new();
@@ -341,10 +343,12 @@ mod tests {
             "snout_x,snout_y,snout_z,snout_error,snout_ncams,snout_score,fnum\n1,2,3,0.5,2,0.9,0\n,,,,,,1\n",
         );
         let watch = Quiet::default();
+        let edges = vec![["snout".to_owned(), "tail".to_owned()]];
+        let known = Skeleton { edges, ..Skeleton::single(["snout", "tail"]) };
         let found = find(dir.path(), &[], &watch).unwrap();
         assert_eq!(found.sessions.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["day1", "day2"]);
         assert_eq!(found.sessions[1].videos[1], None);
-        let scene = load(&found, "day1", &[["snout".into(), "tail".into()]], &watch).unwrap();
+        let scene = load(&found, "day1", &known, &watch).unwrap();
         assert_eq!((scene.frames(), scene.spots.skeleton.edges.len()), (2, 1));
         assert_eq!(scene.spot(0, 0).map(|s| (s.at, s.cameras)), Some(([1.0, 2.0, 3.0], 2)));
         assert!(scene.spot(1, 0).is_none() && scene.error(0, 0) == 0.5 && scene.error(1, 0).is_nan());
@@ -352,7 +356,9 @@ mod tests {
         assert_eq!(scene.seen(1, 0, 0), Some((Keypoint::new(7.0, 8.0), 0.5)));
         assert_eq!((scene.seen(1, 1, 0), scene.seen(0, 0, 0)), (None, None));
         assert_eq!((scene.camera_frame(1, 3), scene.rig_frame(1, 1)), (Some(5), None));
-        assert!(load(&found, "day9", &[], &watch).unwrap_err().what().contains("day9"));
+        let bare = load(&found, "day2", &known, &watch).unwrap();
+        assert_eq!((bare.spots.skeleton.points(), bare.frames()), (2, 0), "the points to put by hand");
+        assert!(load(&found, "day9", &known, &watch).unwrap_err().what().contains("day9"));
     }
 
     #[test]

@@ -170,6 +170,8 @@ fn every_view_in_both_themes() {
             }
             album.take(&mut w, &place.name().to_lowercase());
         }
+        w.key_press_modifiers(Modifiers::COMMAND, Key::Num5);
+        w.run_steps(3);
         open_result(&mut w);
         album.take(&mut w, "player");
         w.key_press_modifiers(Modifiers::COMMAND, Key::K);

@@ -118,7 +118,7 @@ fn cameras(ui: &mut Ui, rig: &mut Rig) {
         ui.end_row();
         for (i, mount) in rig.cameras.iter_mut().enumerate() {
             let n = i + 1;
-            ui.add(TextEdit::singleline(&mut mount.name).desired_width(150.0))
+            ui.add_sized([150.0, 26.0], TextEdit::singleline(&mut mount.name))
                 .accessible_name(format!("Name of camera {n}"));
             let words = |model| if model == LensModel::Fisheye { "fisheye" } else { "usual" };
             let combo = ComboBox::from_id_salt(("lens", i)).width(90.0).selected_text(words(mount.model));
@@ -195,6 +195,8 @@ fn board(ui: &mut Ui, rig: &mut Rig) {
                 number(ui, "Squares across", columns);
                 number(ui, "down", rows);
                 length(ui, "Side of a square", square);
+            });
+            ui.horizontal_wrapped(|ui| {
                 length(ui, "Side of a marker", marker);
                 let label = ui.label("Markers");
                 let combo = ComboBox::from_id_salt("dictionary").selected_text(dictionary.as_str());

@@ -84,7 +84,7 @@ impl Films {
 
     /// Whether every picture is there: for tests and pictures of the window.
     pub fn is_settled(&self) -> bool {
-        self.players.iter().all(Player::is_settled)
+        !self.players.is_empty() && self.players.iter().all(Player::is_settled)
     }
 
     /// Where a place on a camera's picture lies on the screen, as of the last pass.

@@ -189,12 +189,12 @@ impl SpaceView {
 
     fn load(&mut self, desk: &mut Desk<'_>) {
         let (Some(found), Some(name)) = (self.found.clone(), self.chosen.clone()) else { return };
-        let edges = desk.open.project().skeleton().edges;
+        let known = desk.open.project().skeleton();
         self.failed = None;
         self.scene = None;
         self.loading = Some(
             desk.jobs
-                .start_quiet("Reading a session", move |watch| scene3d::load(&found, &name, &edges, watch)),
+                .start_quiet("Reading a session", move |watch| scene3d::load(&found, &name, &known, watch)),
         );
     }
 

@@ -50,8 +50,8 @@ impl Stage {
         self.orbit = self.home.clone();
         let deepest = corners.map(|c| (c - target).dot(&up)).fold(0.0, f64::min);
         self.floor = target + up * deepest;
-        // A round number of millimetres of which some ten make the scene.
-        let wide = (high - low).norm().max(1.0) / 8.0;
+        // A round number of millimetres, so that the floor is some three times as wide as what moves on it.
+        let wide = (high - low).norm().max(1.0) / 4.0;
         let ten = 10f64.powf(wide.log10().floor());
         self.square = [1.0, 2.0, 5.0, 10.0].iter().map(|n| n * ten).find(|s| *s >= wide).unwrap_or(ten);
         let near = scene.cameras.iter().map(|c| (c.position() - target).norm()).fold(f64::INFINITY, f64::min);
