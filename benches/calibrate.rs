@@ -16,16 +16,18 @@ use std::time::Instant;
 
 fn main() {
     let mut words = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
-    let frames: usize = words.next().map_or(900, |w| w.parse().unwrap());
+    let frames: usize = words.next().map_or(400, |w| w.parse().unwrap());
     let counts = words.next().unwrap_or_else(|| "2,3,6,12".into());
-    println!("cameras | boards a camera | rms px (lenses fixed) | place, % of the rig's size | focal length, % | look s | calibrate s");
+    println!(
+        "cameras | boards a camera | rms px (lenses fixed) | place, % of the rig's size | focal length, % | look s | calibrate s"
+    );
     for count in counts.split(',').map(|c| c.parse::<usize>().unwrap()) {
         one(count, frames);
     }
 }
 
 fn one(count: usize, frames: usize) {
-    let scene = RigScene::new(RigSpec { frames, ..RigSpec::new(count, 5) }).unwrap();
+    let scene = RigScene::new(RigSpec { frames, fps: 4.0, ..RigSpec::new(count, 5) }).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let names: Vec<String> = scene.cameras().iter().map(|c| c.name.clone()).collect();
     let films: Vec<_> = names
@@ -33,7 +35,7 @@ fn one(count: usize, frames: usize) {
         .enumerate()
         .map(|(c, name)| {
             let path = dir.path().join(format!("board_{name}.mp4"));
-            let mut writer = Writer::create(&path, 640, 480, 30.0).unwrap();
+            let mut writer = Writer::create(&path, 640, 480, 4.0).unwrap();
             for start in (0..frames).step_by(16) {
                 let pictures: Vec<_> = (start..frames.min(start + 16))
                     .into_par_iter()

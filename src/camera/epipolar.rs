@@ -11,9 +11,12 @@
 //! ```
 
 use super::Camera;
+use super::triangulate::{Observation, Views};
 use crate::pose::{Keypoint, Spot};
-use nalgebra::{Matrix3, Vector3};
+use nalgebra::Vector3;
 
+/// How far off a click is, as a standard deviation in pixels.
+const CLICK: f64 = 1.0;
 /// Places along a ray that are looked at to find where it crosses a frame, and places on the curve that is returned.
 const SAMPLES: usize = 240;
 /// A ray is followed so far beyond a frame's edges, in parts of its size.
@@ -77,34 +80,14 @@ fn around(p: Keypoint, [w, h]: [usize; 2]) -> bool {
     (-BEYOND * w..(1.0 + BEYOND) * w).contains(&p.x) && (-BEYOND * h..(1.0 + BEYOND) * h).contains(&p.y)
 }
 
-/// The point in space that cameras saw at `seen` (one place per camera, in pixels): the point nearest to all their rays.
+/// The point in space that cameras saw at `seen` (one place per camera, in pixels), with the deviation that clicks one pixel
+/// off (standard deviation) give it.
 ///
-/// `None` with fewer than two rays, or where they are parallel. The deviation is not known, and NaN.
+/// `None` with fewer than two rays, or where they are parallel.
 #[must_use]
 pub fn triangulate_clicks(cameras: &[Camera], seen: &[Option<Keypoint>]) -> Option<Spot> {
-    let mut sum = Matrix3::zeros();
-    let mut side = Vector3::zeros();
-    let mut used = Vec::new();
-    for (camera, pixel) in cameras.iter().zip(seen).filter_map(|(c, p)| Some((c, (*p)?))) {
-        let Some(ray) = camera.ray(pixel) else { continue };
-        // The distance from a line is what is left across its direction.
-        let across = Matrix3::identity() - ray * ray.transpose();
-        sum += across;
-        side += across * camera.position();
-        used.push((camera, pixel));
-    }
-    // The smallest eigenvalue is the squared sine between the rays (half of it for two): none across parallel rays.
-    let apart = sum.symmetric_eigenvalues().min();
-    let at = (used.len() >= 2 && apart > 1e-9).then(|| sum.try_inverse())?? * side;
-    let errors: Option<Vec<f64>> = used.iter().map(|(c, p)| Some(c.project(&at)?.distance(*p))).collect();
-    let errors = errors?;
-    Some(Spot {
-        at: at.into(),
-        deviation: [f64::NAN; 3],
-        error: errors.iter().sum::<f64>() / errors.len() as f64,
-        cameras: used.len(),
-        likelihood: 1.0,
-    })
+    let all: Vec<Option<Observation>> = seen.iter().map(|p| p.map(Observation::sure)).collect();
+    Views::new(cameras).dlt(&all).map(|found| found.spot(CLICK))
 }
 
 #[cfg(test)]

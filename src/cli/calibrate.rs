@@ -1,9 +1,9 @@
 use super::{Report, Terminal};
-use crate::camera::calibrate::{self, Calibration, Options};
+use crate::camera::calibrate::Options;
 use crate::camera::{Board, LensModel, Mount, Rig, anipose};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::show;
+use crate::show::{self, Calibrated};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -94,19 +94,13 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     {
         return export(&Rig::read(&path)?, file);
     }
-    let rig = Rig::read(&path)?;
-    let seen = calibrate::look(&rig, &args.files, args.frames as usize, terminal)?;
-    let found = seen.shots.len();
-    let seen = calibrate::choose(&rig, seen, args.boards as usize)?;
     let options = Options { lenses: !args.fix_lenses, ..Options::default() };
-    let done = calibrate::calibrate(&rig, &seen, &options, terminal)?;
-    let folder = files::folder_of(&path).join("calibration");
-    let pictures = show::calibration(&done, &folder)?;
-    done.rig.replace(&path)?;
+    let most = [args.frames as usize, args.boards as usize];
+    let made = show::calibrate_rig(&path, &args.files, most, &options, terminal)?;
     if let Some(file) = &args.export {
-        export(&done.rig, file)?;
+        export(&made.done.rig, file)?;
     }
-    Ok(report(&done, found, &path, &folder, &pictures))
+    Ok(report(&made))
 }
 
 /// A new rig of cameras that were calibrated elsewhere.
@@ -153,7 +147,8 @@ fn begin(args: &Args) -> Result<Report> {
     Ok(Report::new(text, json!({ "rig": path, "cameras": args.cameras })))
 }
 
-fn report(done: &Calibration, found: usize, rig: &Path, folder: &Path, pictures: &[PathBuf]) -> Report {
+fn report(made: &Calibrated) -> Report {
+    let Calibrated { done, shots: found, rig, folder, pictures } = made;
     let mut text = format!(
         "{:.3} px from {} corners of {} boards in {found} shots ({:.3} px before lenses were adjusted too)\n",
         done.rms,

@@ -81,9 +81,9 @@ impl Lengths {
     fn of(wish: &Wish) -> Self {
         let size = wish.size();
         if wish.quick {
-            Self { board: 300, train: 60, test: 60, size: Size { labels: 24, ..size } }
+            Self { board: 160, train: 60, test: 60, size: Size { labels: 24, ..size } }
         } else {
-            Self { board: 900, train: 450, test: 300, size: Size { labels: 120, ..size } }
+            Self { board: 400, train: 450, test: 300, size: Size { labels: 120, ..size } }
         }
     }
 }
@@ -102,7 +102,8 @@ pub fn tell_in_space(wish: &Wish, watch: &dyn Watch) -> Result<Story3d> {
         frames,
         ..RigSpec::new(CAMERAS, wish.seed)
     };
-    let boards = RigScene::new(spec(0, lengths.board))?;
+    // Four pictures a second: the board is at a new place in every fourth.
+    let boards = RigScene::new(RigSpec { fps: 4.0, ..spec(0, lengths.board) })?;
     let first = RigScene::new(spec(1, lengths.train))?;
     let second = RigScene::new(spec(2, lengths.test))?;
     let names: Vec<String> = boards.cameras().iter().map(|c| c.name.clone()).collect();

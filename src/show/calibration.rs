@@ -1,13 +1,54 @@
-use crate::camera::calibrate::Calibration;
+use crate::camera::Rig;
+use crate::camera::calibrate::{self, Calibration, Options};
 use crate::draw::plot::{self, PlotStyle};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::pose::Keypoint;
+use crate::watch::Watch;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// How much longer than life misses are drawn.
 const TIMES: f64 = 30.0;
+
+/// A calibration that is on disk.
+#[derive(Debug)]
+pub struct Calibrated {
+    /// What came out.
+    pub done: Calibration,
+    /// Shots in which the board was found.
+    pub shots: usize,
+    /// The rig's file, with its cameras calibrated now.
+    pub rig: PathBuf,
+    /// Where tables and pictures are.
+    pub folder: PathBuf,
+    /// The pictures.
+    pub pictures: Vec<PathBuf>,
+}
+
+/// Calibrates the rig in `rig` (rig.yaml or its folder) by `files` (videos, pictures, folders of them), of each video some
+/// `frames` moments and at most `boards` boards, and writes the result into rig.yaml and `calibration/` beside it.
+///
+/// # Errors
+/// As [`calibrate::look`] and [`calibrate::calibrate`], and when the folder cannot be written; rig.yaml stays as it was then.
+pub fn calibrate_rig(
+    rig: &Path,
+    files: &[PathBuf],
+    [frames, boards]: [usize; 2],
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<Calibrated> {
+    let path = Rig::path(rig);
+    let rig = Rig::read(&path)?;
+    let seen = calibrate::look(&rig, files, frames, watch)?;
+    let shots = seen.shots.len();
+    let seen = calibrate::choose(&rig, seen, boards)?;
+    let done = calibrate::calibrate(&rig, &seen, options, watch)?;
+    let folder = files::folder_of(&path).join("calibration");
+    let pictures = calibration(&done, &folder)?;
+    done.rig.replace(&path)?;
+    Ok(Calibrated { done, shots, rig: path, folder, pictures })
+}
 
 /// Writes what a calibration found into `folder`: `calibration.json`, `boards.csv` (the error of every board in every camera),
 /// and for each camera `coverage-<camera>.png` and `errors-<camera>.png`. Gives the pictures.

@@ -17,7 +17,7 @@ pub mod scene3d;
 mod video;
 
 #[cfg(feature = "vision")]
-pub use calibration::calibration;
+pub use calibration::{Calibrated, calibrate_rig, calibration};
 #[cfg(all(feature = "torch", feature = "vision"))]
 pub use pictures::{evaluation_pictures, learning_curve};
 pub use pictures::{label_pictures, plots};

@@ -157,14 +157,46 @@ fn charuco(
     let mut found: Vec<Corner> = Vec::new();
     for (at, index) in at.iter().zip(which.iter()) {
         if let Some(index) = usize::try_from(index).ok().filter(|i| *i < count) {
-            found.push(Corner { index, at: point(at) });
+            // OpenCV 4.6 has these (unlike all other) corners with the first pixel's centre at 0.5 already.
+            found.push(Corner { index, at: Keypoint::new(f64::from(at.x), f64::from(at.y)) });
         }
     }
+    refine_between_markers(grey, &mut found, columns - 1, 0.5 * (1.0 - marker / square))?;
     // In one line they do not say how the board is turned.
     let across = columns - 1;
     let lines = |of: &dyn Fn(usize) -> usize| found.iter().any(|c| of(c.index) != of(found[0].index));
     let flat = found.len() < FEWEST || !lines(&|i| i / across) || !lines(&|i| i % across);
     Ok(if flat { Vec::new() } else { found })
+}
+
+/// Corners once more, each in a window that ends before the nearest markers: `gap` of a square away.
+fn refine_between_markers(grey: &Mat, found: &mut [Corner], across: usize, gap: f64) -> opencv::Result<()> {
+    let stop = TermCriteria::new(core::TermCriteria_COUNT + core::TermCriteria_EPS, 40, 1e-3)?;
+    let all: Vec<Corner> = found.to_vec();
+    for corner in found {
+        // The side of a square around it, as the nearest neighbours on the board have it.
+        let beside = |other: &Corner| {
+            let (a, b) = (corner.index, other.index);
+            (a / across == b / across && a.abs_diff(b) == 1) || a.abs_diff(b) == across
+        };
+        let side =
+            all.iter().filter(|o| beside(o)).map(|o| o.at.distance(corner.at)).fold(f64::INFINITY, f64::min);
+        #[allow(clippy::cast_possible_truncation)]
+        let window = (side * gap).floor().clamp(0.0, 11.0) as i32;
+        if !side.is_finite() || window < 2 {
+            continue; // nothing better than what there is
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let before = Point2f::new((corner.at.x - 0.5) as f32, (corner.at.y - 0.5) as f32);
+        let mut one = Vector::<Point2f>::from_iter([before]);
+        imgproc::corner_sub_pix(grey, &mut one, Size::new(window, window), Size::new(-1, -1), stop)?;
+        let after = point(one.get(0)?);
+        // One that runs away was drawn to something else.
+        if after.distance(corner.at) < f64::from(window) {
+            corner.at = after;
+        }
+    }
+    Ok(())
 }
 
 type Markers = (Vector<Vector<Point2f>>, Vector<i32>);

@@ -19,6 +19,7 @@ mod orbit;
 mod panels;
 mod stage;
 
+use crate::camera::calibrate::{self, Grade};
 use crate::draw::Style;
 use crate::gui::Desk;
 use crate::gui::keys::Action;
@@ -28,6 +29,7 @@ use crate::gui::widgets::words::point_title;
 use crate::jobs::Handle;
 use crate::pose::{Keypoint, Spot};
 use crate::show::scene3d::{self, Found, Scene};
+use crate::show::{self, Calibrated};
 use assistant::Assistant;
 use correct::{Hand, Saver};
 use eframe::egui::{self, Color32, Panel, PointerButton, ScrollArea};
@@ -36,10 +38,16 @@ use stage::{Shown, Stage};
 use std::path::{Path, PathBuf};
 
 const RIG: &str = "3D: rig";
+const BOARD: &str = "3D: board";
+/// Moments looked at in every video of a board, and boards used.
+const LOOK: [usize; 2] = [400, 200];
 
 /// The view 3D.
 pub struct SpaceView {
     typed: String,
+    /// Where recordings of the board are, while that is asked.
+    board: Option<String>,
+    calibrating: Option<Handle<Calibrated>>,
     /// Whether the project's own rig was looked for.
     looked: bool,
     finding: Option<Handle<Option<Found>>>,
@@ -70,6 +78,8 @@ impl Default for SpaceView {
     fn default() -> Self {
         Self {
             typed: String::new(),
+            board: None,
+            calibrating: None,
             looked: false,
             finding: None,
             found: None,
@@ -164,6 +174,22 @@ impl SpaceView {
         {
             self.open(desk, path);
         }
+        if let Some(path) = desk.dialogs.take(BOARD).and_then(|p| p.into_iter().next()) {
+            self.calibrate(desk, path);
+        }
+        if let Some(result) = self.calibrating.as_mut().and_then(Handle::poll) {
+            self.calibrating = None;
+            if let Ok(made) = result {
+                let words = made.done.verdict.words();
+                let text =
+                    format!("{:.2} px; {words}\nPictures are in {}", made.done.rms, made.folder.display());
+                match made.done.verdict.grade {
+                    Grade::Good => desk.notices.note(text),
+                    _ => desk.notices.warn("Calibration", text),
+                }
+                self.open(desk, &made.rig);
+            }
+        }
         match self.finding.as_mut().and_then(Handle::poll) {
             Some(Ok(found)) => {
                 self.finding = None;
@@ -180,11 +206,21 @@ impl SpaceView {
         match self.loading.as_mut().and_then(Handle::poll) {
             Some(Ok(scene)) => {
                 self.loading = None;
-                self.take(scene, &crate::show::style_of(&desk.open.project().config));
+                self.take(scene, &show::style_of(&desk.open.project().config));
             }
             Some(Err(e)) => (self.loading, self.failed) = (None, Some(e.to_string())),
             None => {}
         }
+    }
+
+    /// Calibrates the rig in front by recordings of its board in a file's folder or a folder.
+    fn calibrate(&mut self, desk: &mut Desk<'_>, board: PathBuf) {
+        let Some(found) = &self.found else { return };
+        let rig = found.path.clone();
+        self.board = None;
+        self.calibrating = Some(desk.jobs.start("Calibrating cameras", move |watch| {
+            show::calibrate_rig(&rig, &[board], LOOK, &calibrate::Options::default(), watch)
+        }));
     }
 
     fn load(&mut self, desk: &mut Desk<'_>) {

@@ -1,6 +1,6 @@
 //! What stands around the scene: the rig and session, the settings, and the list of cameras.
 
-use super::{RIG, SpaceView};
+use super::{BOARD, RIG, SpaceView};
 use crate::gui::Desk;
 use crate::gui::dialogs::Ask;
 use crate::gui::theme::Theme;
@@ -66,6 +66,43 @@ impl SpaceView {
             }
             None if ui.button("New rig…").clicked() => self.assistant.begin(desk),
             _ => {}
+        }
+        self.calibration(ui, desk);
+    }
+
+    /// The way to a calibration: a folder of recordings of the board.
+    fn calibration(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
+        if !self.found.as_ref().is_some_and(|f| f.rig.board.is_some()) {
+            return;
+        }
+        if self.calibrating.as_ref().is_some_and(|h| h.is_running()) {
+            ui.spinner();
+            ui.label("Calibrating");
+            return;
+        }
+        let Some(mut typed) = self.board.take() else {
+            let more = "From videos or pictures of the board, one or more of each camera, in one folder";
+            if ui.button("Calibrate…").on_hover_text(more).clicked() {
+                self.board = Some(String::new());
+            }
+            return;
+        };
+        let folder = Entry {
+            name: "Folder of recordings of the board",
+            hint: "folder of board videos or pictures",
+            width: 240.0,
+            button: "Calibrate",
+            ..Entry::default()
+        };
+        let entered = folder.show(ui, &mut typed);
+        if ui.button("Choose board folder…").clicked() {
+            desk.dialogs.ask(BOARD, Ask::Folder, "Recordings of the board");
+        }
+        let leave = ui.button("Cancel").clicked();
+        let path = PathBuf::from(typed.trim());
+        self.board = (!leave).then_some(typed);
+        if entered {
+            self.calibrate(desk, path);
         }
     }
 
