@@ -177,6 +177,9 @@ fn report(made: &Calibrated) -> Report {
         let name = done.rig.cameras.get(*camera).map_or("", |m| m.name.as_str());
         text += &format!("  left out: {name}, {shot} ({error:.1} px)\n");
     }
+    if done.astray > 0 {
+        text += &format!("  left out: {} single corners that do not fit their boards\n", done.astray);
+    }
     text += &format!(
         "{}\nwritten to {}; pictures and tables in {}",
         done.verdict.words(),

@@ -69,6 +69,7 @@ pub fn calibration(done: &Calibration, folder: &Path) -> Result<Vec<PathBuf>> {
             "cameras": l.cameras.map(name), "shots": l.shots, "disagreement_px": l.disagreement,
         })).collect::<Vec<_>>(),
         "left_out": done.dropped.len(),
+        "corners_left_out": done.astray,
     });
     let text = serde_json::to_string_pretty(&facts)
         .map_err(|e| Error::new(Kind::Format, format!("cannot write the calibration: {e}")))?;

@@ -151,17 +151,11 @@ fn charuco(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let (mut at, mut which) = (Vector::<Point2f>::new(), Vector::<i32>::new());
-    aruco::interpolate_corners_charuco_def(&markers, &ids, grey, &board, &mut at, &mut which)?;
-    let count = columns.saturating_sub(1) * rows.saturating_sub(1);
-    let mut found: Vec<Corner> = Vec::new();
-    for (at, index) in at.iter().zip(which.iter()) {
-        if let Some(index) = usize::try_from(index).ok().filter(|i| *i < count) {
-            // OpenCV 4.6 has these (unlike all other) corners with the first pixel's centre at 0.5 already.
-            found.push(Corner { index, at: Keypoint::new(f64::from(at.x), f64::from(at.y)) });
-        }
+    let starts = between_markers(&board, &markers, &ids)?;
+    let mut found = Vec::with_capacity(starts.len());
+    for start in starts {
+        found.extend(start.refined(grey, 0.5 * (1.0 - marker / square))?);
     }
-    refine_between_markers(grey, &mut found, columns - 1, 0.5 * (1.0 - marker / square))?;
     // In one line they do not say how the board is turned.
     let across = columns - 1;
     let lines = |of: &dyn Fn(usize) -> usize| found.iter().any(|c| of(c.index) != of(found[0].index));
@@ -169,34 +163,88 @@ fn charuco(
     Ok(if flat { Vec::new() } else { found })
 }
 
-/// Corners once more, each in a window that ends before the nearest markers: `gap` of a square away.
-fn refine_between_markers(grey: &Mat, found: &mut [Corner], across: usize, gap: f64) -> opencv::Result<()> {
-    let stop = TermCriteria::new(core::TermCriteria_COUNT + core::TermCriteria_EPS, 40, 1e-3)?;
-    let all: Vec<Corner> = found.to_vec();
-    for corner in found {
-        // The side of a square around it, as the nearest neighbours on the board have it.
-        let beside = |other: &Corner| {
-            let (a, b) = (corner.index, other.index);
-            (a / across == b / across && a.abs_diff(b) == 1) || a.abs_diff(b) == across
-        };
-        let side =
-            all.iter().filter(|o| beside(o)).map(|o| o.at.distance(corner.at)).fold(f64::INFINITY, f64::min);
-        #[allow(clippy::cast_possible_truncation)]
-        let window = (side * gap).floor().clamp(0.0, 11.0) as i32;
-        if !side.is_finite() || window < 2 {
-            continue; // nothing better than what there is
+/// About where a corner is, as the markers beside it have it.
+struct Start {
+    index: usize,
+    /// With the first pixel's centre at 0, as OpenCV counts.
+    at: [f64; 2],
+    /// The shortest side of a square there, in pixels.
+    side: f64,
+}
+
+/// Each corner from the two markers that touch its black squares: a homography of each marker reaches over to it.
+///
+/// OpenCV's own way from markers to corners also refines them, in windows that let markers draw corners of tilted boards
+/// to themselves; so that is done here.
+fn between_markers(
+    board: &Ptr<aruco::CharucoBoard>,
+    markers: &Vector<Vector<Point2f>>,
+    ids: &Vector<i32>,
+) -> opencv::Result<Vec<Start>> {
+    let (objects, order) = (board.obj_points(), board.ids());
+    let (chess, near) = (board.chessboard_corners(), board.nearest_marker_idx());
+    // For each marker of the board its map from the board into the picture, and its shortest side.
+    let mut maps: Vec<Option<(Mat, f64)>> = (0..objects.len()).map(|_| None).collect();
+    for (id, seen) in ids.iter().zip(markers.iter()) {
+        let Some(which) = order.iter().position(|o| o == id) else { continue };
+        let object = objects.get(which)?;
+        if seen.len() != 4 || object.len() != 4 {
+            continue;
         }
-        #[allow(clippy::cast_possible_truncation)]
-        let before = Point2f::new((corner.at.x - 0.5) as f32, (corner.at.y - 0.5) as f32);
-        let mut one = Vector::<Point2f>::from_iter([before]);
-        imgproc::corner_sub_pix(grey, &mut one, Size::new(window, window), Size::new(-1, -1), stop)?;
-        let after = point(one.get(0)?);
-        // One that runs away was drawn to something else.
-        if after.distance(corner.at) < f64::from(window) {
-            corner.at = after;
+        let flat: Vector<Point2f> = object.iter().map(|p| Point2f::new(p.x, p.y)).collect();
+        let long = |v: &Vector<Point2f>| -> opencv::Result<Vec<f64>> {
+            (0..4)
+                .map(|k| {
+                    let (a, b) = (v.get(k)?, v.get((k + 1) % 4)?);
+                    Ok(f64::from(a.x - b.x).hypot(f64::from(a.y - b.y)))
+                })
+                .collect()
+        };
+        let (real, shown) = (long(&flat)?, long(&seen)?);
+        let scale = real.iter().zip(&shown).map(|(r, s)| s / r).fold(f64::INFINITY, f64::min);
+        maps[which] = Some((imgproc::get_perspective_transform_def(&flat, &seen)?, scale));
+    }
+    let square = board.get_square_length()?;
+    let mut starts = Vec::new();
+    for (index, corner) in chess.iter().enumerate() {
+        let beside = near.get(index)?;
+        let (mut sum, mut side) = ([0.0; 2], f64::INFINITY);
+        let mut count = 0.0;
+        for which in beside.iter().filter_map(|w| usize::try_from(w).ok()) {
+            let Some(Some((map, scale))) = maps.get(which) else { continue };
+            let m = |r: i32, c: i32| map.at_2d::<f64>(r, c).copied();
+            let (x, y) = (f64::from(corner.x), f64::from(corner.y));
+            let w = m(2, 0)? * x + m(2, 1)? * y + m(2, 2)?;
+            sum[0] += (m(0, 0)? * x + m(0, 1)? * y + m(0, 2)?) / w;
+            sum[1] += (m(1, 0)? * x + m(1, 1)? * y + m(1, 2)?) / w;
+            side = side.min(scale * f64::from(square));
+            count += 1.0;
+        }
+        if count > 1.5 && sum.iter().all(|v| v.is_finite()) {
+            starts.push(Start { index, at: sum.map(|v| v / count), side });
         }
     }
-    Ok(())
+    Ok(starts)
+}
+
+impl Start {
+    /// The corner itself, in a window that ends before the nearest markers, `gap` of a square away; none where it is too small
+    /// to be told from them, or something else draws it away.
+    fn refined(&self, grey: &Mat, gap: f64) -> opencv::Result<Option<Corner>> {
+        #[allow(clippy::cast_possible_truncation)]
+        let window = (self.side * gap).round().clamp(2.0, 11.0) as i32;
+        let inside = |v: f64, size: i32| v > 2.0 && v < f64::from(size) - 3.0;
+        if self.side * gap < 1.0 || !inside(self.at[0], grey.cols()) || !inside(self.at[1], grey.rows()) {
+            return Ok(None);
+        }
+        let stop = TermCriteria::new(core::TermCriteria_COUNT + core::TermCriteria_EPS, 40, 1e-3)?;
+        #[allow(clippy::cast_possible_truncation)]
+        let mut one = Vector::<Point2f>::from_iter([Point2f::new(self.at[0] as f32, self.at[1] as f32)]);
+        imgproc::corner_sub_pix(grey, &mut one, Size::new(window, window), Size::new(-1, -1), stop)?;
+        let after = one.get(0)?;
+        let far = (f64::from(after.x) - self.at[0]).hypot(f64::from(after.y) - self.at[1]);
+        Ok((far < f64::from(window).max(1.5)).then(|| Corner { index: self.index, at: point(after) }))
+    }
 }
 
 type Markers = (Vector<Vector<Point2f>>, Vector<i32>);

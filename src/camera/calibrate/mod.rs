@@ -43,6 +43,8 @@ use std::collections::BTreeMap;
 const HUBER: f64 = 1.5;
 /// How often boards that do not fit are looked for.
 const ROUNDS: usize = 4;
+/// Corners that are off by so many times the median error are not the board's.
+const ASTRAY: f64 = 6.0;
 /// Fewest boards of a camera.
 const FEWEST: usize = 4;
 
@@ -129,6 +131,8 @@ pub struct Calibration {
     pub sights: Vec<(usize, Shot, f64)>,
     /// Sights that did not fit and were left out, with their error.
     pub dropped: Vec<(usize, Shot, f64)>,
+    /// Corners of used sights that did not fit and were left out.
+    pub astray: usize,
     /// For pictures: of every corner the camera, where it was seen, and how far off in x and y its projection is.
     pub residuals: Vec<(usize, Keypoint, [f64; 2])>,
     /// What to think of it.
@@ -190,8 +194,9 @@ pub fn calibrate(rig: &Rig, seen: &Seen, options: &Options, watch: &dyn Watch) -
     watch.begin("adjust all cameras", None);
     let mut dropped = Vec::new();
     let shot = |s: &Sight| seen.shots[kept[s.shot]].clone();
+    let mut astray = 0;
     let mut settle = |scene: &mut Scene, sights: &mut Vec<Sight>, lenses: bool| -> Result<bundle::Fit> {
-        let steps = bundle::Options { lenses, huber: HUBER, steps: 60 };
+        let mut steps = bundle::Options { lenses, huber: HUBER, steps: 60 };
         let mut fit = bundle::adjust(scene, board, sights, &steps, watch)?;
         for _ in 0..ROUNDS {
             let wrong = outliers(scene, board, sights, options.outlier);
@@ -204,6 +209,12 @@ pub fn calibrate(rig: &Rig, seen: &Seen, options: &Options, watch: &dyn Watch) -
             }
             fit = bundle::adjust(scene, board, sights, &steps, watch)?;
         }
+        // What is small is known by now: corners that something else drew to itself stand out.
+        let mut errors: Vec<f64> = sights.iter().flat_map(|s| bundle::errors(scene, board, s)).collect();
+        let usual = median(&mut errors);
+        steps.huber = (3.0 * usual).clamp(0.02, HUBER);
+        astray += take_out(scene, board, sights, (ASTRAY * usual).max(0.25));
+        fit = bundle::adjust(scene, board, sights, &steps, watch).unwrap_or(fit);
         Ok(fit)
     };
     let mut fit = settle(&mut scene, &mut sights, false)?;
@@ -239,6 +250,7 @@ pub fn calibrate(rig: &Rig, seen: &Seen, options: &Options, watch: &dyn Watch) -
         links,
         sights,
         dropped,
+        astray,
         residuals,
         verdict,
     })
@@ -251,6 +263,19 @@ fn residuals(scene: &Scene, board: &Board, sight: &Sight) -> Vec<(usize, Keypoin
         Some((sight.camera, c.at, [p.x - c.at.x, p.y - c.at.y]))
     };
     sight.corners.iter().filter_map(off).collect()
+}
+
+/// Takes out single corners that are more than `limit` pixels off, and boards of which too few corners are left. How many corners.
+fn take_out(scene: &Scene, board: &Board, sights: &mut Vec<Sight>, limit: f64) -> usize {
+    let mut count = 0;
+    for sight in sights.iter_mut() {
+        let mut errors = bundle::errors(scene, board, sight).into_iter();
+        let before = sight.corners.len();
+        sight.corners.retain(|_| errors.next().is_some_and(|e| e <= limit));
+        count += before - sight.corners.len();
+    }
+    sights.retain(|s| s.corners.len() >= FEWEST);
+    count
 }
 
 /// The sights whose error is `times` the usual one and above a pixel, in rising order, with their errors; of each shot only the
