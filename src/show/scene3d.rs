@@ -360,19 +360,4 @@ mod tests {
         assert_eq!((bare.spots.skeleton.points(), bare.frames()), (2, 0), "the points to put by hand");
         assert!(load(&found, "day9", &known, &watch).unwrap_err().what().contains("day9"));
     }
-
-    #[test]
-    fn a_table_that_is_none_is_told_with_its_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x_3d.csv");
-        for (text, part) in [
-            ("a,b\n1,2\n", "no body part"),
-            ("a_x,a_y,a_z\n1,2,cat\n", "`cat`"),
-            ("a_x,a_y,a_z,fnum\n1,2,3,4\n", "fnum"),
-        ] {
-            std::fs::write(&path, text).unwrap();
-            let error = anipose_csv::read(&path, &Quiet::default()).unwrap_err();
-            assert!(error.what().contains(part) && error.place().unwrap().contains("x_3d.csv:"), "{error}");
-        }
-    }
 }

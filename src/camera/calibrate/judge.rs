@@ -94,11 +94,11 @@ pub(super) fn facts(
         let cells: BTreeSet<usize> =
             own.iter().flat_map(|s| &s.corners).map(|c| cell(camera.size, c.at)).collect();
         let filled = |of: &dyn Fn(usize, usize) -> bool| cells.iter().any(|c| of(c % CELLS[0], c / CELLS[0]));
-        let sides: [(&str, &dyn Fn(usize, usize) -> bool); 4] = [
-            ("left", &|x, _| x == 0),
-            ("right", &|x, _| x + 1 == CELLS[0]),
-            ("upper", &|_, y| y == 0),
-            ("lower", &|_, y| y + 1 == CELLS[1]),
+        let sides = [
+            ("left", filled(&|x, _| x == 0)),
+            ("right", filled(&|x, _| x + 1 == CELLS[0])),
+            ("upper", filled(&|_, y| y == 0)),
+            ("lower", filled(&|_, y| y + 1 == CELLS[1])),
         ];
         let deviations = fit.deviations.get(i).copied().unwrap_or_default();
         CameraFacts {
@@ -113,7 +113,7 @@ pub(super) fn facts(
             focal_px: camera.lens.focal,
             focal_deviation_px: [deviations[0], deviations[1]],
             place_deviation_mm: deviations.fixed_rows::<3>(12).max(),
-            blank: sides.iter().filter(|(_, of)| !filled(*of)).map(|(name, _)| *name).collect(),
+            blank: sides.into_iter().filter(|(_, filled)| !filled).map(|(name, _)| name).collect(),
         }
     };
     scene.cameras.iter().enumerate().map(of).collect()

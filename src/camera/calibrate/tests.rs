@@ -190,7 +190,7 @@ fn a_real_pair_of_cameras() {
         .map_or_else(|| std::path::PathBuf::from("../shared/data"), Into::into)
         .join("stereo");
     if !folder.is_dir() {
-        println!("skipped: {} is not here", folder.display());
+        eprintln!("skipped: {} is not here", folder.display());
         return;
     }
     let mount = |name: &str| Mount { name: name.into(), ..Mount::default() };
@@ -203,20 +203,20 @@ fn a_real_pair_of_cameras() {
     assert_eq!((seen.shots.len(), seen.sights.len()), (14, 28));
     let done = calibrate(&rig, &seen, &Options::default(), &Quiet::default()).unwrap();
     for c in &done.cameras {
-        println!(
+        eprintln!(
             "{}: alone {:.4}, together {:.4} px, focal {:?} +- {:?}",
             c.name, c.rms_alone_px, c.rms_px, c.focal_px, c.focal_deviation_px
         );
     }
     let cameras = done.rig.calibrated().unwrap();
     let baseline = (cameras[0].position() - cameras[1].position()).norm();
-    println!(
+    eprintln!(
         "stereo {:.4} before, {:.4} after; baseline {baseline:.3} mm; dropped {}",
         done.rms_before,
         done.rms,
         done.dropped.len()
     );
-    println!("{}", done.verdict.words());
+    eprintln!("{}", done.verdict.words());
     assert!(done.cameras.iter().all(|c| c.rms_alone_px <= 0.45));
     assert!(done.rms_before <= 0.44 && done.rms < done.rms_before);
     assert!((baseline - 100.0).abs() < 1.0, "{baseline}");

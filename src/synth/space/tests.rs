@@ -270,8 +270,8 @@ fn the_boards_corners_are_found_where_they_are() {
     off.sort_by(f64::total_cmp);
     let (found, median) = (off.len(), off[off.len() / 2]);
     let (dx, dy) = (shift.x / shift.z, shift.y / shift.z);
-    println!("{found} of {visible} corners, median {median:.3}, 90 % {:.3}", off[found * 9 / 10]);
-    println!("mean shift {dx:.4}, {dy:.4}");
+    eprintln!("{found} of {visible} corners, median {median:.3}, 90 % {:.3}", off[found * 9 / 10]);
+    eprintln!("mean shift {dx:.4}, {dy:.4}");
     assert!(found > 150 && found * 2 > visible, "{found} of {visible} found");
     assert!(median < 0.1, "{median}");
     assert!(dx.abs() < 0.05 && dy.abs() < 0.05, "{dx} {dy}");
@@ -309,7 +309,7 @@ fn corners_are_unbiased() {
     }
     off.sort_by(f64::total_cmp);
     let (n, dx, dy) = (off.len(), shift.x / shift.z, shift.y / shift.z);
-    println!("{n} corners, median {:.3}, 90 % {:.3}, shift {dx:.4} {dy:.4}", off[n / 2], off[n * 9 / 10]);
+    eprintln!("{n} corners, median {:.3}, 90 % {:.3}, shift {dx:.4} {dy:.4}", off[n / 2], off[n * 9 / 10]);
     assert!(n > 200 && off[n / 2] < 0.05, "{n}: {}", off[n / 2]);
     assert!(dx.abs() < 0.01 && dy.abs() < 0.01, "{dx} {dy}");
 }

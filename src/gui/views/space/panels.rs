@@ -72,7 +72,7 @@ impl SpaceView {
 
     /// The way to a calibration: a folder of recordings of the board.
     fn calibration(&mut self, ui: &mut egui::Ui, desk: &mut Desk<'_>) {
-        if !self.found.as_ref().is_some_and(|f| f.rig.board.is_some()) {
+        if self.found.as_ref().is_none_or(|f| f.rig.board.is_none()) {
             return;
         }
         if self.calibrating.as_ref().is_some_and(|h| h.is_running()) {
