@@ -132,7 +132,11 @@ impl Body {
             made.legs(&spine, posture, [l, w], side, up);
         }
         made.add(&spine[0], spine[0].at, [0.024 * l; 3], Stuff::Nose, (0.0, 0.0));
+        let fur = made.blobs.len();
         let tail = made.tail(&spine[SPINE], posture, l);
+        // Where the tail comes out of the fur, however the rump bulges.
+        let buried = |p: &Vector3<f64>| made.blobs[..fur].iter().any(|b| b.holds(p));
+        let base = (0..30).map(|k| tail_at(&tail, (RUMP + 0.01 * f64::from(k)) * l)).find(|p| !buried(p));
 
         let back = along(&spine, 0.43);
         let points = [
@@ -142,7 +146,7 @@ impl Body {
             back.offset(0.0, 0.0, girth(0.43).1 * w),
             hips[0],
             hips[1],
-            tail_at(&tail, RUMP * l),
+            base.unwrap_or_else(|| tail_at(&tail, RUMP * l)),
             tail.last().copied().unwrap_or(spine[SPINE].at),
         ];
         Self { blobs: made.blobs, points }
@@ -157,6 +161,11 @@ impl Body {
 }
 
 impl Blob {
+    /// Whether a point is inside.
+    fn holds(&self, point: &Vector3<f64>) -> bool {
+        (self.into * (point - self.at)).norm_squared() < 1.0
+    }
+
     /// How far along a ray its surface is first met.
     pub(super) fn meet(&self, from: Vector3<f64>, ray: Vector3<f64>) -> Option<f64> {
         let (o, d) = (self.into * (from - self.at), self.into * ray);

@@ -55,6 +55,9 @@ const BODY: f64 = 86.0;
 /// The share of walks after which the animal rears: often, for a third dimension that is worth measuring.
 const REARING: f64 = 0.44;
 
+/// The place of the tail's base in the skeleton.
+const TAIL_BASE: usize = 6;
+
 /// What is to be filmed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RigSpec {
@@ -180,8 +183,12 @@ impl RigScene {
     pub fn seen(&self, camera: usize, frame: usize) -> Vec<Option<Keypoint>> {
         let (camera, body) = (self.camera(camera), self.body(frame));
         let from = camera.position();
-        let open = |p: &Vector3<f64>| !body.hides(from, p, 0.035 * self.animal.size.body);
-        body.points.iter().map(|p| within(camera, p).filter(|_| open(p))).collect()
+        // The base of the tail lies inside of the tail, deeper than other parts lie under their surface.
+        let share = |part: usize| if part == TAIL_BASE { 0.10 } else { 0.035 };
+        let deep = |part: usize| share(part) * self.animal.size.body;
+        let open = |part: usize, p: &Vector3<f64>| !body.hides(from, p, deep(part));
+        let each = body.points.iter().enumerate();
+        each.map(|(i, p)| within(camera, p).filter(|_| open(i, p))).collect()
     }
 
     /// What a network of some quality would say of a frame, without any picture: the truth with Gaussian noise of standard

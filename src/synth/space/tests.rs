@@ -313,3 +313,17 @@ fn corners_are_unbiased() {
     assert!(n > 200 && off[n / 2] < 0.05, "{n}: {}", off[n / 2]);
     assert!(dx.abs() < 0.01 && dy.abs() < 0.01, "{dx} {dy}");
 }
+
+#[test]
+fn every_part_is_in_sight_often_enough_to_be_learnt() {
+    let scene = RigScene::new(RigSpec { frames: 120, ..RigSpec::new(4, 2) }).unwrap();
+    let mut seen = [0; 8];
+    let views: Vec<(usize, usize)> = (0..4).flat_map(|c| (0..120).step_by(10).map(move |f| (c, f))).collect();
+    for (camera, frame) in &views {
+        let points = scene.seen(*camera, *frame);
+        seen.iter_mut().zip(&points).for_each(|(n, p)| *n += usize::from(p.is_some()));
+    }
+    for (name, n) in scene.skeleton().bodyparts.iter().zip(seen) {
+        assert!(n * 4 > views.len(), "{name} is seen in {n} of {} views", views.len());
+    }
+}
