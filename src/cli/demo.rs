@@ -108,6 +108,10 @@ fn space(wish: &Wish, quick: bool, clock: Instant, watch: &dyn Watch) -> Result<
         story.frames,
     );
     for s in &story.in_space {
+        if s.found <= 0.0 {
+            text += &format!("  {:<7} no point was found: the network was trained too little\n", s.method);
+            continue;
+        }
         text += &format!(
             "  {:<7} {:.2} mm mean, {:.2} median, 95 % below {:.2}; {:.1} % found; {:.0} % within one stated deviation, {:.0} % within two\n",
             s.method,

@@ -157,7 +157,7 @@ fn charuco(
         found.extend(start.refined(grey, 0.5 * (1.0 - marker / square))?);
     }
     // In one line they do not say how the board is turned.
-    let across = columns - 1;
+    let across = columns.saturating_sub(1).max(1);
     let lines = |of: &dyn Fn(usize) -> usize| found.iter().any(|c| of(c.index) != of(found[0].index));
     let flat = found.len() < FEWEST || !lines(&|i| i / across) || !lines(&|i| i % across);
     Ok(if flat { Vec::new() } else { found })
