@@ -9,7 +9,9 @@ use limn::camera::Rig;
 use limn::camera::triangulate::{Choices, Method, Options, recording, session, track_files};
 use limn::pose::{Skeleton, Tracks};
 use limn::watch::Quiet;
-use ring::{Score, Truth, bound, edges, film, ring, run, score, simulate};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use ring::{Score, Truth, bound, edges, film, film_lasting, normal, ring, run, score, simulate, walk};
 
 fn options(method: Method) -> Options {
     Options { method, edges: edges(), ..Options::default() }
@@ -296,7 +298,7 @@ fn limbs_hold_what_one_camera_pair_sees_badly() {
 #[test]
 fn leaps_are_not_smoothed_away() {
     let rig = ring(3);
-    let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(17);
+    let mut rng = ChaCha8Rng::seed_from_u64(17);
     let points = (0..900_usize)
         .map(|f| {
             let phase = (f % 100) as f64 / 30.0;
@@ -313,7 +315,7 @@ fn leaps_are_not_smoothed_away() {
 #[test]
 fn slow_waves_keep_honest_deviations() {
     let rig = ring(3);
-    let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(18);
+    let mut rng = ChaCha8Rng::seed_from_u64(18);
     let points = (0..900_usize)
         .map(|f| {
             let at = |p: usize| {
@@ -327,6 +329,50 @@ fn slow_waves_keep_honest_deviations() {
     let bare = Options { edges: vec![], ..options(Method::Smooth) };
     let s = score(&rig, &truth, &run(&rig, &truth, &bare).tracks);
     assert!(s.rms < 0.9 * s.bound && honest(&s), "{s:?}");
+}
+
+#[test]
+fn noise_that_lasts_is_not_averaged_away() {
+    for lasting in [0.5, 0.9] {
+        let rig = ring(4);
+        let mut rng = ChaCha8Rng::seed_from_u64(12);
+        let points = walk(3000, &mut rng);
+        let truth = film_lasting(&rig, points, 1.5, lasting, &mut rng);
+        for method in [Method::Ransac, Method::Smooth] {
+            let got = run(&rig, &truth, &options(method));
+            let s = score(&rig, &truth, &got.tracks);
+            assert!(honest(&s) && s.rms < 1.1 * s.bound, "{lasting}, {method:?}: {s:?}");
+            assert!(got.noise.lasting.iter().all(|l| (l - lasting).abs() < 0.05), "{:?}", got.noise);
+        }
+    }
+}
+
+#[test]
+fn what_cameras_are_wrong_in_alike_is_told_by_labels() {
+    let rig = ring(4);
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    let points = walk(4000, &mut rng);
+    // Every point is taken for another one, some 3 mm beside, that moves slowly over the body.
+    let mut beside = vec![nalgebra::Vector3::<f64>::zeros(); 6];
+    let shifted = points
+        .iter()
+        .map(|row| {
+            for b in &mut beside {
+                *b = 0.9 * *b + nalgebra::Vector3::from_fn(|_, _| 3.0 * 0.19_f64.sqrt() * normal(&mut rng));
+            }
+            row.iter().zip(&beside).map(|(p, b)| p + b).collect()
+        })
+        .collect();
+    let truth = Truth { points, ..film(&rig, shifted, 0.7, 0.0, &mut rng) };
+    // What held-out labels would have told, along an axis.
+    let pixel = 1000.0 / 600.0;
+    let accuracy = ring::names().map(|n| (n.to_owned(), f64::hypot(0.7, 3.0 / pixel)));
+    for method in [Method::Dlt, Method::Ransac, Method::Smooth] {
+        let blind = score(&rig, &truth, &run(&rig, &truth, &options(method)).tracks);
+        let told = Options { accuracy: accuracy.clone().into(), ..options(method) };
+        let s = score(&rig, &truth, &run(&rig, &truth, &told).tracks);
+        assert!(blind.one < 0.3 && honest(&s), "{method:?}: {blind:?}, {s:?}");
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn around(p: Keypoint, [w, h]: [usize; 2]) -> bool {
 #[must_use]
 pub fn triangulate_clicks(cameras: &[Camera], seen: &[Option<Keypoint>]) -> Option<Spot> {
     let all: Vec<Option<Observation>> = seen.iter().map(|p| p.map(Observation::sure)).collect();
-    Views::new(cameras).dlt(&all).map(|found| found.spot(CLICK))
+    Views::new(cameras).dlt(&all).map(|found| found.spot(CLICK, 0.0))
 }
 
 #[cfg(test)]

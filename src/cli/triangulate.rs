@@ -1,6 +1,6 @@
 use super::{Report, Terminal};
 use crate::camera::Rig;
-use crate::camera::triangulate::{Method, Options, Recording, recording, track_files};
+use crate::camera::triangulate::{Method, Noise, Options, Recording, recording, track_files};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::project::Project;
@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         common: args.common,
         edges,
         gap: args.gap,
-        acceleration: None,
+        ..Options::default()
     };
     let sessions = rig.sessions(&track_files(&args.tracks)?)?;
     let names = || rig.cameras.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -194,11 +194,12 @@ fn words(done: &Recording) -> String {
     let outcome = &done.outcome;
     let found = 100.0 * (1.0 - outcome.by_cameras.first().copied().unwrap_or(1.0));
     let mut text = format!(
-        "{}: {} frames, {found:.1} % of all points seen in space, noise {:.2} px{}\n",
+        "{}: {} frames, {found:.1} % of all points seen in space, noise {:.2} px{}{}\n",
         done.session,
         outcome.tracks.frames(),
         outcome.noise.all,
         if outcome.noise.measured > 0 { "" } else { " (not measured)" },
+        common_words(&outcome.noise),
     );
     for camera in &outcome.cameras {
         text += &if camera.observations == 0 {
@@ -219,6 +220,16 @@ fn words(done: &Recording) -> String {
     text
 }
 
+/// What all cameras are taken to be wrong in alike.
+fn common_words(noise: &Noise) -> String {
+    let range = |a: f64, b: f64| if b - a < 0.05 { format!("{b:.1}") } else { format!("{a:.1} to {b:.1}") };
+    let least = noise.common.iter().copied().fold(f64::INFINITY, f64::min);
+    match noise.common.iter().copied().fold(0.0, f64::max) {
+        0.0 => "; what cameras are wrong in alike is not known and not in the deviations".to_owned(),
+        most => format!(", and {} px in all cameras alike, by held-out labels", range(least, most)),
+    }
+}
+
 fn object(done: &Recording) -> Value {
     let outcome = &done.outcome;
     // JSON knows no NaN; what is none becomes null.
@@ -232,8 +243,10 @@ fn object(done: &Recording) -> Value {
         .tracks
         .skeleton
         .names()
-        .zip(&outcome.noise.points)
-        .map(|(n, px)| json!({"individual": n.individual, "bodypart": n.bodypart, "noise_px": px}));
+        .zip(outcome.noise.points.iter().zip(&outcome.noise.common))
+        .map(|(n, (px, common))| {
+            json!({"individual": n.individual, "bodypart": n.bodypart, "noise_px": px, "common_px": common})
+        });
     json!({
         "session": done.session, "sources": done.sources, "frames": outcome.tracks.frames(), "noise_px": outcome.noise.all,
         "noise_measured": outcome.noise.measured > 0, "points": points.collect::<Vec<_>>(),

@@ -171,13 +171,22 @@ pub fn tell_in_space(wish: &Wish, watch: &dyn Watch) -> Result<Story3d> {
         tracks.push(Some(infer::tracks_of(video, Some(&out), &engine.card().scorer, watch)?));
     }
 
+    let accuracy = engine
+        .card()
+        .accuracy
+        .as_ref()
+        .map_or_else(BTreeMap::new, |a| a.by_bodypart(&engine.card().skeleton()));
     let space = wish.folder.join("space");
     files::make_folder(&space)?;
     let path = space.join("day2_3d.csv");
     let mut in_space = Vec::new();
     for method in [Method::Dlt, Method::Ransac, Method::Smooth] {
-        let options =
-            TriangulateOptions { method, edges: first.skeleton().edges, ..TriangulateOptions::default() };
+        let options = TriangulateOptions {
+            method,
+            edges: first.skeleton().edges,
+            accuracy: accuracy.clone(),
+            ..TriangulateOptions::default()
+        };
         let found = triangulate::session(&rig, &tracks, &[], &options, watch)?;
         in_space.push(judged(method.name(), &second, &found.tracks));
         anipose_csv::write(&path, &found.tracks)?; // the last one stays

@@ -10,7 +10,7 @@ use crate::pose::{Skeleton, Tracks};
 use crate::project::{Project, is_video, video_files};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -35,6 +35,10 @@ pub(super) struct Meta {
     /// What was looked at; notes of schema 1 are of whole frames, all of them.
     #[serde(default)]
     settings: Option<Settings>,
+    /// How far the model's points lie from held-out labels along one axis, in pixels, by body part; none where it was
+    /// not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accuracy_px: Option<BTreeMap<String, f64>>,
     #[serde(skip)]
     pub skeleton: Skeleton,
 }
@@ -57,6 +61,7 @@ impl Meta {
             height,
             device: engine.words(),
             settings: Some(settings.clone()),
+            accuracy_px: engine.card().accuracy.as_ref().map(|a| a.by_bodypart(&engine.card().skeleton())),
             skeleton: engine.card().skeleton(),
         }
     }

@@ -1,4 +1,4 @@
-use super::{Calibration, Device, Entry, Net, NetSpec, Spread};
+use super::{Accuracy, Calibration, Device, Entry, Net, NetSpec, Spread};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::files;
 use crate::pose::Skeleton;
@@ -35,6 +35,9 @@ pub struct Card {
     /// What makes a chance of its likelihood; none in a model that was not measured on enough labelled frames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// How far its points lie from held-out labels; none in a model that was not measured on enough of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
     /// How it was trained.
     pub training: Training,
     /// Networks it consists of: more than one is an ensemble, whose members' weights are `weights.safetensors`,
@@ -181,6 +184,7 @@ impl Card {
             std: entry.std,
             locref_std: super::LOCREF_STD,
             calibration: None,
+            accuracy: None,
             training: Training::default(),
             members: 1,
             spread: None,
@@ -265,6 +269,9 @@ impl Card {
         let card: Self = serde_yaml::from_str(&text).map_err(damaged)?;
         if let Some(calibration) = &card.calibration {
             calibration.check().map_err(|e| e.at(path.display()))?;
+        }
+        if let Some(accuracy) = &card.accuracy {
+            accuracy.check(card.net.points).map_err(|e| e.at(path.display()))?;
         }
         if card.net.points != card.skeleton().points() {
             return Err(Error::new(

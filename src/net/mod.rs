@@ -24,6 +24,7 @@
 pub mod device;
 pub mod weights;
 
+mod accuracy;
 mod backbone;
 mod bundle;
 mod busy;
@@ -40,6 +41,7 @@ mod precision;
 mod predictor;
 mod registry;
 
+pub use accuracy::Accuracy;
 pub use backbone::{Backbone, Features};
 pub use bundle::{Bundle, Card, SCHEMA, Settings, SkeletonCard, Training, weights_file};
 pub use busy::Busy;

@@ -1,5 +1,6 @@
 //! Several networks that learn the same from different beginnings, and become one model.
 
+use super::accuracy::accuracy;
 use super::calibration::{calibrate, within_px};
 use super::checkpoint::State;
 use super::evaluate::{Summary, judge};
@@ -94,7 +95,7 @@ pub fn train_ensemble(
     let all: Vec<_> = std::iter::once(&net).chain(&more).collect();
     // The weights first, so that they can be read twice; what is measured of them is added then.
     let model = snapshot_folder(&folder, "last");
-    (card.calibration, card.spread) = (None, None);
+    (card.calibration, card.accuracy, card.spread) = (None, None, None);
     forget_single(&folder)?;
     Bundle::save_all(&card, &all, &model, true)?;
     let mut test_px = None;
@@ -108,6 +109,7 @@ pub fn train_ensemble(
         let judged = judged?;
         test_px = Summary::mean(&judged);
         card.calibration = calibrate(&judged, within_px(frame_size(&test))).ok();
+        card.accuracy = accuracy(&judged, card.calibration.as_ref());
         covered = coverage(&judged, count);
         card.spread = covered.as_ref().map(|c| c.fitted);
         if let Some(px) = test_px {

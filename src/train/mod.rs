@@ -12,6 +12,7 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
+mod accuracy;
 mod augment;
 mod bench;
 mod calibration;
@@ -38,6 +39,7 @@ mod step;
 mod trainer;
 mod verdict;
 
+pub use accuracy::accuracy;
 pub use augment::{crop, random_for};
 pub use bench::{Measured, Spread, Task, measure};
 pub use calibration::{Bin, Calibrated, Reliability, calibrate, cross_fitted, platt, within_px};

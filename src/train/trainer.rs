@@ -1,3 +1,4 @@
+use super::accuracy::accuracy;
 use super::calibration::{calibrate, within_px};
 use super::checkpoint::State;
 use super::crop::Crop;
@@ -158,8 +159,9 @@ impl<'a> Trainer<'a> {
             resumed = Some(tensors);
             state = State { max_minutes: plan.max_minutes.or(saved.max_minutes), ..saved };
             // As last measured, should it be stopped before the next measurement.
-            card.calibration =
-                Card::read(&snapshot_folder(&plan.folder, "last")).ok().and_then(|c| c.calibration);
+            if let Ok(last) = Card::read(&snapshot_folder(&plan.folder, "last")) {
+                (card.calibration, card.accuracy) = (last.calibration, last.accuracy);
+            }
         }
         let mut learner = Learner::new(net, recipe, state.pretrained, plan.precision)?;
         match resumed {
@@ -457,6 +459,7 @@ impl<'a> Trainer<'a> {
         // Snapshots carry the map that makes chances of likelihoods, where there is enough to fit it on.
         let frame = test.map_or((0, 0), super::session::frame_size);
         self.card.calibration = calibrate(&judged, within_px(frame)).ok();
+        self.card.accuracy = accuracy(&judged, self.card.calibration.as_ref());
         self.judged = [judged, sample];
         self.last_px = error;
         if let Some(px) = error {

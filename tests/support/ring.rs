@@ -112,6 +112,29 @@ pub fn film(
     Truth { points, tracks, right, noise }
 }
 
+/// As [`film`] without outliers, but the noise of a frame is that of the one before to the part `lasting` (a first-order
+/// autoregression).
+pub fn film_lasting(
+    rig: &Rig,
+    points: Vec<Vec<Vector3<f64>>>,
+    noise: f64,
+    lasting: f64,
+    rng: &mut ChaCha8Rng,
+) -> Truth {
+    let mut truth = film(rig, points, 0.0, 0.0, rng);
+    for tracks in truth.tracks.iter_mut().flatten() {
+        for point in 0..tracks.skeleton.points() {
+            let mut off = [noise * normal(rng), noise * normal(rng)];
+            for frame in 0..tracks.frames() {
+                let (at, likelihood) = tracks.get(frame, point).unwrap();
+                tracks.set(frame, point, Keypoint::new(at.x + off[0], at.y + off[1]), likelihood);
+                off = off.map(|o| lasting * o + (1.0 - lasting * lasting).sqrt() * noise * normal(rng));
+            }
+        }
+    }
+    Truth { noise, ..truth }
+}
+
 pub fn simulate(rig: &Rig, frames: usize, noise: f64, outliers: f64, seed: u64) -> Truth {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let points = walk(frames, &mut rng);

@@ -51,6 +51,7 @@ pub use scene::Choices;
 pub use session::{CameraFit, Outcome, session};
 
 use crate::pose::Keypoint;
+use std::collections::BTreeMap;
 
 /// What one camera saw of a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -131,6 +132,9 @@ pub struct Options {
     /// How much a body part's velocity typically changes from frame to frame, in millimetres per frame in each coordinate (a
     /// typical acceleration in mm/s^2 over the square of the frame rate); learned from the data where it is not given.
     pub acceleration: Option<f64>,
+    /// How far the tracks' points lie from held-out labels along one axis, in pixels, by body part, where it is known
+    /// ([`Accuracy`](crate::net::Accuracy)). What is not seen as noise between cameras they are taken to be wrong alike in.
+    pub accuracy: BTreeMap<String, f64>,
 }
 
 impl Default for Options {
@@ -146,6 +150,7 @@ impl Default for Options {
             edges: Vec::new(),
             gap: 10,
             acceleration: None,
+            accuracy: BTreeMap::new(),
         }
     }
 }

@@ -1,5 +1,8 @@
+use super::point::bits;
 use super::scene::{Room, Scene};
+use crate::pose::Skeleton;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// How well body parts are seen: standard deviation of a pixel coordinate, in x and in y alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +13,11 @@ pub struct Noise {
     pub points: Vec<f64>,
     /// From how many points of how many frames it comes; 0 where it was given.
     pub measured: usize,
+    /// What all cameras are wrong in alike, for each point, in pixels along an axis. How cameras differ does not show it: it comes
+    /// from held-out labels, and is 0 where there were none.
+    pub common: Vec<f64>,
+    /// How alike the noise of each point is in neighbouring frames: its correlation, 0 to below 1.
+    pub lasting: Vec<f64>,
 }
 
 /// Where nothing can be measured: a well trained network on a well calibrated rig.
@@ -23,7 +31,31 @@ impl Noise {
     /// The same noise for all of `points` points.
     #[must_use]
     pub fn given(pixels: f64, points: usize) -> Self {
-        Self { all: pixels, points: vec![pixels; points], measured: 0 }
+        Self {
+            all: pixels,
+            points: vec![pixels; points],
+            measured: 0,
+            common: vec![0.0; points],
+            lasting: vec![0.0; points],
+        }
+    }
+
+    /// With what held-out labels say of body parts, along an axis in pixels: the part that is not noise between cameras is common
+    /// to all.
+    pub(super) fn with_accuracy(mut self, skeleton: &Skeleton, accuracy: &BTreeMap<String, f64>) -> Self {
+        for ((name, noise), common) in skeleton.names().zip(&self.points).zip(&mut self.common) {
+            if let Some(whole) = accuracy.get(name.bodypart) {
+                *common = (whole * whole - noise * noise).max(0.0).sqrt();
+            }
+        }
+        self
+    }
+
+    /// By how much standard deviations of sums over many frames are larger than if each frame's noise were its own (that of a
+    /// first-order autoregression).
+    pub(super) fn lasts(&self, point: usize) -> f64 {
+        let alike = self.lasting.get(point).copied().unwrap_or(0.0);
+        ((1.0 + alike) / (1.0 - alike)).sqrt()
     }
 
     /// Measures it from how far cameras that agree on a point differ. It contains what the calibration is wrong by.
@@ -65,8 +97,42 @@ impl Noise {
                 break;
             }
         }
+        noise.lasting = (0..points).into_par_iter().map(|p| lasting(scene, p, threshold, agree)).collect();
         noise
     }
+}
+
+/// No noise is taken to be more alike than this from frame to frame.
+const MOST_ALIKE: f64 = 0.98;
+
+/// Correlation of what cameras see beside a point in one frame and in the next; 0 where chance could make it.
+fn lasting(scene: &Scene, point: usize, threshold: f64, agree: Option<usize>) -> f64 {
+    let step = scene.frames().div_ceil(FRAMES).max(2);
+    let mut room = Room::default();
+    let (mut both, mut squares, mut count) = (0.0, 0.0, 0.0);
+    let mut off = |frame: usize| {
+        let all = scene.gather(frame, point, &mut room);
+        let found = scene.views.agreed(&room.sights, all, threshold, agree)?;
+        let of = |camera: usize| {
+            let at = scene.views.project(camera, &found.at)?;
+            let seen = room.seen.get(camera).copied().flatten()?.pixel;
+            Some([seen.x - at.x, seen.y - at.y])
+        };
+        Some((found.used, bits(found.used).map(of).collect::<Option<Vec<_>>>()?))
+    };
+    for frame in (0..scene.frames().saturating_sub(1)).step_by(step) {
+        let (Some((a, before)), Some((b, after))) = (off(frame), off(frame + 1)) else { continue };
+        if a != b {
+            continue; // other cameras are off in other ways
+        }
+        for (x, y) in before.iter().flatten().zip(after.iter().flatten()) {
+            both += x * y;
+            squares += (x * x + y * y) / 2.0;
+        }
+        count += (2 * before.len() - 3) as f64;
+    }
+    let alike: f64 = both / squares;
+    if alike > 3.0 / f64::sqrt(count) { alike.min(MOST_ALIKE) } else { 0.0 }
 }
 
 /// Median of the chi-squared distribution (Wilson and Hilferty 1931; exact where that is poor).

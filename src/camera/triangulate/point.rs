@@ -45,6 +45,8 @@ pub struct Found {
     pub used: u64,
     /// Mean likelihood of what they saw.
     pub likelihood: f64,
+    /// What a pixel is at the point, in millimetres: its distance over the focal length, on average over the used cameras.
+    pub pixel: f64,
 }
 
 impl Found {
@@ -60,12 +62,13 @@ impl Found {
         [0, 1, 2].map(|i| noise * self.covariance[(i, i)].max(0.0).sqrt())
     }
 
-    /// The same as [`Tracks3d`](crate::pose::Tracks3d) keeps it, where the pixels' standard deviation is `noise`.
+    /// The same as [`Tracks3d`](crate::pose::Tracks3d) keeps it, where the pixels' standard deviation is `noise`, and another
+    /// `common` pixels in which all cameras are wrong alike: they mean another place in space.
     #[must_use]
-    pub fn spot(&self, noise: f64) -> Spot {
+    pub fn spot(&self, noise: f64, common: f64) -> Spot {
         Spot {
             at: self.at.into(),
-            deviation: self.deviation(noise),
+            deviation: self.deviation(noise).map(|d| d.hypot(common * self.pixel)),
             error: self.error,
             cameras: self.cameras(),
             likelihood: self.likelihood,
@@ -175,14 +178,17 @@ impl Views {
         let mut at = self.linear(sights, used, 2)?;
         let mut covariance = Matrix3::zeros();
         let mut nearest = f64::INFINITY;
+        let mut pixel = 0.0;
         for _ in 0..5 {
             let mut normal = Matrix3::zeros();
             let mut right = Vector3::zeros();
+            pixel = 0.0;
             for i in bits(used) {
                 let (view, sight) = (self.views.get(i)?, sights.get(i)?.as_ref()?);
                 let local = view.turn * at + view.shift;
                 (local.z > 1e-9).then_some(())?;
                 nearest = nearest.min(local.z);
+                pixel += local.z / view.focal;
                 let seen = view.camera.lens.project_with(&local)?;
                 let slope = seen.by_point * view.turn;
                 let wrong = Vector2::new(sight.pixel.x - seen.at.x, sight.pixel.y - seen.at.y);
@@ -208,7 +214,8 @@ impl Views {
             likelihood += sight.likelihood;
         }
         let count = f64::from(used.count_ones());
-        Some(Found { at, covariance, error: error / count, squares, used, likelihood: likelihood / count })
+        let (error, likelihood, pixel) = (error / count, likelihood / count, pixel / count);
+        Some(Found { at, covariance, error, squares, used, likelihood, pixel })
     }
 
     /// Which cameras saw the point within `most` pixels of where it would be seen, and the sum of their squared distances.
@@ -224,6 +231,12 @@ impl Views {
             }
         }
         (mask, squares)
+    }
+
+    /// What a pixel of camera `i` is at a point, in millimetres.
+    pub(super) fn pixel(&self, i: usize, at: &Vector3<f64>) -> Option<f64> {
+        let view = self.views.get(i)?;
+        Some((view.turn.row(2) * at)[0] + view.shift.z).filter(|z| *z > 1e-9).map(|z| z / view.focal)
     }
 
     /// Where camera `i` would see a point.

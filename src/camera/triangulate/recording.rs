@@ -5,8 +5,8 @@ use crate::files;
 use crate::formats::{anipose_csv, dlc_3d, dlc_tracks_csv};
 use crate::pose::Tracks;
 use crate::watch::Watch;
-use serde::Serialize;
-use std::collections::BTreeSet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The newest form of the note that is written beside results.
@@ -45,6 +45,10 @@ struct Note<'a> {
     noise_px: f64,
     noise_measured: bool,
     noise_px_of_points: &'a [f64],
+    /// What all cameras are taken to be wrong in alike; zeros where no held-out labels told it.
+    common_px_of_points: &'a [f64],
+    /// Correlation of the noise in neighbouring frames.
+    lasting_of_points: &'a [f64],
     cameras: Vec<CameraNote<'a>>,
     points_by_cameras: &'a [f64],
     warnings: &'a [String],
@@ -140,6 +144,11 @@ pub fn recording(
         let beside = path.as_deref().filter(|_| options.method == Method::Smooth);
         choices.push(beside.map(|p| read_choices(p, watch)).transpose()?.flatten());
     }
+    let mut options = options.clone();
+    if options.accuracy.is_empty() {
+        options.accuracy = accuracy(sources);
+    }
+    let options = &options;
     let outcome = session(rig, &tracks, &choices, options, watch)?;
     files::make_folder(out)?;
     let mut written = write_points(out, name, &outcome)?;
@@ -147,6 +156,30 @@ pub fn recording(
     files::write_whole(&note, note_text(rig, rig_path, name, sources, options, &outcome)?.as_bytes())?;
     written.push(note);
     Ok(Recording { session: name.to_owned(), sources: sources.to_vec(), outcome, written })
+}
+
+/// What the notes of `limn analyze` beside the tracks say of how far body parts lie from held-out labels; the root mean square
+/// of several models'. Empty where not all of them say it.
+fn accuracy(sources: &[Option<PathBuf>]) -> BTreeMap<String, f64> {
+    #[derive(Deserialize)]
+    struct Beside {
+        accuracy_px: Option<BTreeMap<String, f64>>,
+    }
+    let read = |tracks: &PathBuf| {
+        let stem = tracks.file_stem().unwrap_or_default().to_string_lossy();
+        let text = std::fs::read_to_string(tracks.with_file_name(format!("{stem}_meta.yaml"))).ok()?;
+        serde_yaml::from_str::<Beside>(&text).ok()?.accuracy_px
+    };
+    let Some(all) = sources.iter().flatten().map(read).collect::<Option<Vec<_>>>() else {
+        return BTreeMap::new();
+    };
+    let mut squares: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (part, sd) in all.into_iter().flatten().filter(|(_, sd)| sd.is_finite() && *sd > 0.0) {
+        let (sum, count) = squares.entry(part).or_default();
+        *sum += sd * sd;
+        *count += 1.0;
+    }
+    squares.into_iter().map(|(part, (sum, count))| (part, (sum / count).sqrt())).collect()
 }
 
 /// Writes the points of a session; which files those are.
@@ -203,6 +236,8 @@ fn note_text(
         noise_px: outcome.noise.all,
         noise_measured: outcome.noise.measured > 0,
         noise_px_of_points: &outcome.noise.points,
+        common_px_of_points: &outcome.noise.common,
+        lasting_of_points: &outcome.noise.lasting,
         cameras: cameras.collect(),
         points_by_cameras: &outcome.by_cameras,
         warnings: &outcome.warnings,

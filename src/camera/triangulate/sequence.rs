@@ -160,6 +160,18 @@ struct Sighting {
     seen: Observation,
 }
 
+/// What the cameras that agree on a point come to: sums over them.
+#[derive(Clone, Copy, Default)]
+struct Used {
+    cameras: usize,
+    error: f64,
+    likelihood: f64,
+    /// Millimetres.
+    pixel: f64,
+    /// The inverse of this frame's own covariance.
+    normal: Matrix3<f64>,
+}
+
 /// A window in work.
 struct Window<'a> {
     model: &'a Model<'a>,
@@ -260,11 +272,13 @@ impl Window<'_> {
                 cost += 1e6; // behind a camera
                 continue;
             };
-            let noise = model.noise.points[self.group[s.point]];
+            // Noise that lasts says less the more frames there are; what stands out does so by its own size.
+            let lasts = model.noise.lasts(self.group[s.point]);
+            let noise = model.noise.points[self.group[s.point]] * lasts;
             let wrong = Vector2::new(s.seen.pixel.x - seen.x, s.seen.pixel.y - seen.y) / noise;
             let slope = slope / noise;
             let far = wrong.norm_squared();
-            let c = CAUCHY * CAUCHY;
+            let c = (CAUCHY / lasts).powi(2);
             let weight = if robust { 1.0 / (1.0 + far / c) } else { 1.0 };
             cost += if robust { 0.5 * c * (far / c).ln_1p() } else { 0.5 * far };
             let place = self.place(s.frame, s.point);
@@ -386,7 +400,8 @@ impl Window<'_> {
                 let error = Vector2::from_fn(|_, _| StandardNormal.sample(&mut rng));
                 let (block, row) = self.place(s.frame, s.point);
                 let mut right = chain.right[block].fixed_rows_mut::<3>(row);
-                right += slope.transpose() * error / self.model.noise.points[index];
+                right += slope.transpose() * error
+                    / (self.model.noise.points[index] * self.model.noise.lasts(index));
             }
             let drawn = factor.solve(&chain.right)?;
             for i in (0..self.at.len()).filter(|i| agree[*i] >= 2) {
@@ -431,29 +446,39 @@ impl Window<'_> {
         let factor = chain.factor(0.0)?;
         let covariances = factor.covariances()?;
         let measured = self.measured(&factor, &covariances, &agree, &mut chain)?;
-        let mut used = vec![(0_usize, 0.0, 0.0); self.at.len()];
+        let mut used = vec![Used::default(); self.at.len()];
         for s in &self.sightings {
-            let (count, error, likelihood) = &mut used[s.frame * n + s.point];
-            *count += 1;
-            *error += far(s, &self.at)?;
-            *likelihood += s.seen.likelihood;
+            let i = s.frame * n + s.point;
+            let (_, slope) = views.project_with(s.camera, &self.at[i])?;
+            let used = &mut used[i];
+            used.cameras += 1;
+            used.error += far(s, &self.at)?;
+            used.likelihood += s.seen.likelihood;
+            used.pixel += views.pixel(s.camera, &self.at[i])?;
+            used.normal += slope.transpose() * slope / model.noise.points[group[s.point]].powi(2);
         }
         let skip = core.start - self.frames.start;
         let spot = |i: usize| {
             let (block, row) = self.place(i / n, i % n);
-            let (cameras, error, likelihood) = used[i];
+            let Used { cameras, error, likelihood, pixel, normal } = used[i];
             let at = self.at[i];
+            let count = cameras as f64;
             // In a gap all of it is what is not known of the movement.
             let steady = if cameras > 0 { model.movements[group[i % n]].steady } else { 0.0 };
             let part = 1.0 - steady * (1.0 - measured[i % n]);
-            let deviation =
-                [0, 1, 2].map(|k| (part * covariances[block][(row + k, row + k)]).max(0.0).sqrt());
+            // Other frames never make a point less certain than it is by itself.
+            let alone = normal.try_inverse().filter(|_| cameras >= 2);
+            let common = model.noise.common[group[i % n]] * if cameras > 0 { pixel / count } else { 0.0 };
+            let deviation = [0, 1, 2].map(|k| {
+                let together = (part * covariances[block][(row + k, row + k)]).max(0.0);
+                alone.map_or(together, |a| together.min(a[(k, k)].max(0.0))).sqrt().hypot(common)
+            });
             at.iter().chain(&deviation).all(|v| v.is_finite()).then(|| Spot {
                 at: at.into(),
                 deviation,
-                error: error / cameras as f64, // NaN where no camera saw it
+                error: error / count, // NaN where no camera saw it
                 cameras,
-                likelihood: likelihood / cameras as f64,
+                likelihood: likelihood / count,
             })
         };
         Some((skip * n..(skip + core.len()) * n).map(spot).collect())

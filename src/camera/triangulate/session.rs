@@ -82,6 +82,7 @@ pub fn session(
         Some(pixels) => Noise::given(pixels, points),
         None => Noise::measure(&scene, options.agree),
     };
+    let noise = noise.with_accuracy(&scene.skeleton, &options.accuracy);
     let thresholds: Vec<f64> =
         noise.points.iter().map(|n| options.threshold.unwrap_or((THRESHOLD * n).max(LEAST))).collect();
     let mut found = Tracks3d::new(scene.skeleton.clone(), frames);
@@ -140,7 +141,9 @@ fn each_point(
                     _ => scene.views.agreed(&room.sights, all, thresholds[point], options.agree),
                 };
                 if let Some(at) = at {
-                    *out = at.spot(noise.points[point]).numbers();
+                    // Where all frames are looked at together, what is wrong alike in all of them is added in the end.
+                    let common = if options.method == Method::Smooth { 0.0 } else { noise.common[point] };
+                    *out = at.spot(noise.points[point], common).numbers();
                 }
             }
         });
