@@ -100,21 +100,23 @@ const LEAST_CHANGE: f64 = 1e-3;
 /// measurement's noise. The 95th percentile stands for the variance: animals rest most of the time, and what smooths their
 /// rest must not cut their leaps. Where changes are steady the variance grows sixteenfold with twice the `h`, which tells how
 /// steady they are.
-pub(super) fn movements(found: &Tracks3d) -> Vec<Movement> {
-    let own: Vec<Option<Movement>> = (0..found.skeleton.points()).map(|p| movement(found, p)).collect();
+///
+/// `lasting`: the correlation of each point's measurement noise in neighbouring frames.
+pub(super) fn movements(found: &Tracks3d, lasting: &[f64]) -> Vec<Movement> {
+    let own: Vec<Option<Movement>> = lasting.iter().enumerate().map(|(p, l)| movement(found, p, *l)).collect();
     let mut known: Vec<f64> = own.iter().flatten().map(|m| m.change).collect();
     let usual = Movement { change: median(&mut known).unwrap_or(5.0).max(LEAST_CHANGE), steady: 0.0 };
     own.into_iter().map(|m| m.unwrap_or(usual)).collect()
 }
 
-fn movement(found: &Tracks3d, point: usize) -> Option<Movement> {
+fn movement(found: &Tracks3d, point: usize, lasting: f64) -> Option<Movement> {
     let mut last = None;
     for h in [1_usize, 2, 4, 8] {
-        let Some((all, noise)) = second_differences(found, point, h) else { break };
+        let Some((all, noise)) = second_differences(found, point, h, lasting) else { break };
         let change = (all - noise).max(0.05 * noise).sqrt() / of_chance(h).sqrt();
         let told = all > 2.0 * noise;
         // Only where the movement is told from the noise does its growth tell anything.
-        let steady = second_differences(found, point, 2 * h).filter(|_| told).map_or(0.0, |(then, more)| {
+        let steady = second_differences(found, point, 2 * h, lasting).filter(|_| told).map_or(0.0, |(then, more)| {
             let chance = of_chance(2 * h) / of_chance(h);
             (((then - more) / (all - noise) - chance) / (16.0 - chance)).clamp(0.0, 1.0)
         });
@@ -132,8 +134,10 @@ fn of_chance(h: usize) -> f64 {
     h * (2.0 * h * h + 1.0) / 3.0
 }
 
-/// Variance of second differences, and what the measurement has in it.
-fn second_differences(found: &Tracks3d, point: usize, h: usize) -> Option<(f64, f64)> {
+/// Variance of second differences, and what the measurement has in it: less of it, the more its noise is alike in the three.
+fn second_differences(found: &Tracks3d, point: usize, h: usize, lasting: f64) -> Option<(f64, f64)> {
+    let alike = lasting.powi(i32::try_from(h).unwrap_or(i32::MAX));
+    let differs = (6.0 - 8.0 * alike + 2.0 * alike * alike) / 6.0;
     let frames = found.frames();
     let step = frames.div_ceil(MANY).max(1);
     let (mut moved, mut noise) = (Vec::new(), 0.0);
@@ -147,7 +151,7 @@ fn second_differences(found: &Tracks3d, point: usize, h: usize) -> Option<(f64, 
     }
     let count = moved.len();
     (count >= 3 * FEW).then_some(())?;
-    Some(((quantile(&mut moved, 0.95)? / 1.96).powi(2), noise / count as f64))
+    Some(((quantile(&mut moved, 0.95)? / 1.96).powi(2), differs * noise / count as f64))
 }
 
 #[cfg(test)]
@@ -182,14 +186,14 @@ mod tests {
                     x
                 })
                 .collect();
-            let got = movements(&tracks(&path, noise, &mut rng))[0];
+            let got = movements(&tracks(&path, noise, &mut rng), &[0.0])[0];
             assert!((got.change / 0.5 - 1.0).abs() < 0.2 && got.steady < 0.25, "{noise}: {got:?}");
             let wave: Vec<f64> = (0..4000).map(|t| 60.0 * (f64::from(t) / 10.0).sin()).collect();
-            let got = movements(&tracks(&wave, 0.2, &mut rng))[0];
+            let got = movements(&tracks(&wave, 0.2, &mut rng), &[0.0])[0];
             assert!(
                 got.steady > 0.5,
                 "{got:?} {:?}",
-                [1, 2, 4, 8, 16].map(|h| second_differences(&tracks(&wave, 0.2, &mut rng), 0, h))
+                [1, 2, 4, 8, 16].map(|h| second_differences(&tracks(&wave, 0.2, &mut rng), 0, h, 0.0))
             );
         }
     }

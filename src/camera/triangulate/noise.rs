@@ -51,13 +51,6 @@ impl Noise {
         self
     }
 
-    /// By how much standard deviations of sums over many frames are larger than if each frame's noise were its own (that of a
-    /// first-order autoregression).
-    pub(super) fn lasts(&self, point: usize) -> f64 {
-        let alike = self.lasting.get(point).copied().unwrap_or(0.0);
-        ((1.0 + alike) / (1.0 - alike)).sqrt()
-    }
-
     /// Measures it from how far cameras that agree on a point differ. It contains what the calibration is wrong by.
     ///
     /// A point from `n` cameras leaves `2 n - 3` degrees of freedom; the sum of its squared distances over the noise's
@@ -105,11 +98,14 @@ impl Noise {
 /// No noise is taken to be more alike than this from frame to frame.
 const MOST_ALIKE: f64 = 0.98;
 
-/// Correlation of what cameras see beside a point in one frame and in the next; 0 where chance could make it.
+/// Frames between two looks at how alike noise is.
+const LAGS: [usize; 4] = [1, 2, 4, 8];
+
+/// How alike what cameras see beside a point is in one frame and in the next; 0 where chance could make it. Noise that has a part
+/// of each frame's own and one that stays shows that only over several frames, so the longest-lasting of several lags counts.
 fn lasting(scene: &Scene, point: usize, threshold: f64, agree: Option<usize>) -> f64 {
     let step = scene.frames().div_ceil(FRAMES).max(2);
     let mut room = Room::default();
-    let (mut both, mut squares, mut count) = (0.0, 0.0, 0.0);
     let mut off = |frame: usize| {
         let all = scene.gather(frame, point, &mut room);
         let found = scene.views.agreed(&room.sights, all, threshold, agree)?;
@@ -120,19 +116,24 @@ fn lasting(scene: &Scene, point: usize, threshold: f64, agree: Option<usize>) ->
         };
         Some((found.used, bits(found.used).map(of).collect::<Option<Vec<_>>>()?))
     };
-    for frame in (0..scene.frames().saturating_sub(1)).step_by(step) {
-        let (Some((a, before)), Some((b, after))) = (off(frame), off(frame + 1)) else { continue };
-        if a != b {
-            continue; // other cameras are off in other ways
+    let mut sums = [(0.0, 0.0, 0.0); LAGS.len()];
+    for frame in (0..scene.frames()).step_by(step) {
+        let Some((a, before)) = off(frame) else { continue };
+        for (lag, (both, squares, count)) in LAGS.iter().zip(&mut sums) {
+            // With other cameras the rest is another one.
+            let Some((_, after)) = off(frame + lag).filter(|(b, _)| *b == a) else { continue };
+            for (x, y) in before.iter().flatten().zip(after.iter().flatten()) {
+                *both += x * y;
+                *squares += (x * x + y * y) / 2.0;
+            }
+            *count += (2 * before.len() - 3) as f64;
         }
-        for (x, y) in before.iter().flatten().zip(after.iter().flatten()) {
-            both += x * y;
-            squares += (x * x + y * y) / 2.0;
-        }
-        count += (2 * before.len() - 3) as f64;
     }
-    let alike: f64 = both / squares;
-    if alike > 3.0 / f64::sqrt(count) { alike.min(MOST_ALIKE) } else { 0.0 }
+    let alike = LAGS.iter().zip(sums).map(|(lag, (both, squares, count))| {
+        let alike: f64 = both / squares;
+        if alike > 3.0 / f64::sqrt(count) { alike.powf(1.0 / *lag as f64) } else { 0.0 }
+    });
+    alike.fold(0.0, f64::max).min(MOST_ALIKE)
 }
 
 /// Median of the chi-squared distribution (Wilson and Hilferty 1931; exact where that is poor).

@@ -22,6 +22,8 @@ const OVERLAP: usize = 40;
 const CAUCHY: f64 = 3.0;
 /// Candidates less likely are not looked at.
 const LEAST_LIKELY: f64 = 0.1;
+/// Noise that is alike over so many frames is taken to stay.
+const LONG: i32 = 8;
 /// Keeps points that nothing tells of from being anywhere: 30 m, per square millimetre.
 const ANYWHERE: f64 = 1e-9;
 
@@ -54,7 +56,7 @@ pub(super) fn smooth(
     let (frames, points) = (scene.frames(), scene.points());
     without_jumps(&mut first);
     let limbs = limbs(&first);
-    let mut movements = movements(&first);
+    let mut movements = movements(&first, &noise.lasting);
     if let Some(given) = options.acceleration {
         movements.iter_mut().for_each(|m| m.change = given);
     }
@@ -272,13 +274,11 @@ impl Window<'_> {
                 cost += 1e6; // behind a camera
                 continue;
             };
-            // Noise that lasts says less the more frames there are; what stands out does so by its own size.
-            let lasts = model.noise.lasts(self.group[s.point]);
-            let noise = model.noise.points[self.group[s.point]] * lasts;
+            let noise = model.noise.points[self.group[s.point]];
             let wrong = Vector2::new(s.seen.pixel.x - seen.x, s.seen.pixel.y - seen.y) / noise;
             let slope = slope / noise;
             let far = wrong.norm_squared();
-            let c = (CAUCHY / lasts).powi(2);
+            let c = CAUCHY * CAUCHY;
             let weight = if robust { 1.0 / (1.0 + far / c) } else { 1.0 };
             cost += if robust { 0.5 * c * (far / c).ln_1p() } else { 0.5 * far };
             let place = self.place(s.frame, s.point);
@@ -322,10 +322,7 @@ impl Window<'_> {
                 }
             }
         }
-        for (i, push) in pushes.iter().enumerate() {
-            let (block, row) = self.place(i / n, i % n);
-            chain.right[block].fixed_rows_mut::<3>(row).copy_from(push);
-        }
+        self.fill_right(&pushes, chain);
         cost
     }
 
@@ -377,44 +374,77 @@ impl Window<'_> {
         }
     }
 
-    /// Which part of each point's variance comes from the measurement, where it is seen: errors of the observations, drawn at random,
-    /// are sent through the equations. The rest is what chance changes of velocity would add; where changes are steady, the
-    /// solution follows them and nothing is added.
+    /// Which part of each point's variance comes from the measurement, where it is seen, if each frame's noise were its own, and
+    /// how large it is as the noise lasts: errors of the observations, drawn at random, are sent through the equations. The
+    /// rest is what chance changes of velocity would add; where changes are steady, the solution follows them and nothing is added.
     fn measured(
         &self,
         factor: &Factor,
         covariances: &[DMatrix<f64>],
         agree: &[u32],
         chain: &mut Chain,
-    ) -> Option<Vec<f64>> {
+    ) -> Option<Vec<[f64; 2]>> {
         const DRAWS: usize = 12;
         let n = self.group.len();
         let mut rng = ChaCha8Rng::seed_from_u64(self.frames.start as u64);
-        let mut sums = vec![(0.0, 0.0); n];
+        let lasting = &self.model.noise.lasting;
+        let some_lasts = self.group.iter().any(|i| lasting[*i] > 0.0);
+        let cameras = self.model.scene.views.len();
+        let mut sums = vec![([0.0; 2], 0.0); n];
         for _ in 0..DRAWS {
-            chain.right.iter_mut().for_each(|v| v.fill(0.0));
+            let mut rows = vec![Vector3::zeros(); self.at.len()];
+            let mut rows_lasting = rows.clone();
+            // The last error of each point in each camera, and its frame.
+            let mut before: Vec<Option<(usize, Vector2<f64>)>> = vec![None; n * cameras];
             for s in &self.sightings {
-                let index = self.group[s.point];
-                let (_, slope) =
-                    self.model.scene.views.project_with(s.camera, &self.at[s.frame * n + s.point])?;
-                let error = Vector2::from_fn(|_, _| StandardNormal.sample(&mut rng));
-                let (block, row) = self.place(s.frame, s.point);
-                let mut right = chain.right[block].fixed_rows_mut::<3>(row);
-                right += slope.transpose() * error
-                    / (self.model.noise.points[index] * self.model.noise.lasts(index));
+                let (i, index) = (s.frame * n + s.point, self.group[s.point]);
+                let (_, slope) = self.model.scene.views.project_with(s.camera, &self.at[i])?;
+                let slope = slope.transpose() / self.model.noise.points[index];
+                let fresh = Vector2::from_fn(|_, _| StandardNormal.sample(&mut rng));
+                let last = &mut before[s.point * cameras + s.camera];
+                let error = last.map_or(fresh, |(then, error)| {
+                    let kept = lasting[index].powi(i32::try_from(s.frame - then).unwrap_or(i32::MAX));
+                    error * kept + fresh * (1.0 - kept * kept).sqrt()
+                });
+                *last = Some((s.frame, error));
+                rows[i] += slope * fresh;
+                rows_lasting[i] += slope * error;
             }
-            let drawn = factor.solve(&chain.right)?;
-            for i in (0..self.at.len()).filter(|i| agree[*i] >= 2) {
-                let (block, row) = self.place(i / n, i % n);
-                let (sum, all) = &mut sums[i % n];
-                for k in row..row + 3 {
-                    *sum += drawn[block][k] * drawn[block][k];
-                    *all += covariances[block][(k, k)];
+            let mut add = |rows: &[Vector3<f64>], which: usize| -> Option<()> {
+                self.fill_right(rows, chain);
+                let drawn = factor.solve(&chain.right)?;
+                for i in (0..self.at.len()).filter(|i| agree[*i] >= 2) {
+                    let (block, row) = self.place(i / n, i % n);
+                    for k in row..row + 3 {
+                        sums[i % n].0[which] += drawn[block][k] * drawn[block][k];
+                    }
                 }
+                Some(())
+            };
+            add(&rows, 0)?;
+            if some_lasts {
+                add(&rows_lasting, 1)?;
             }
         }
-        let part = |(sum, all): (f64, f64)| if all > 0.0 { (sum / all).clamp(0.0, 1.0) } else { 1.0 };
+        for i in (0..self.at.len()).filter(|i| agree[*i] >= 2) {
+            let (block, row) = self.place(i / n, i % n);
+            sums[i % n].1 += DRAWS as f64 * (row..row + 3).map(|k| covariances[block][(k, k)]).sum::<f64>();
+        }
+        let part = |([own, lasting], all): ([f64; 2], f64)| {
+            let own = if all > 0.0 { (own / all).clamp(0.0, 1.0) } else { 1.0 };
+            [own, if some_lasts && all > 0.0 { lasting / all } else { own }]
+        };
         Some(sums.into_iter().map(part).collect())
+    }
+
+    /// Puts a vector of each point, `[frame][point]`, on the equations' right side.
+    fn fill_right(&self, rows: &[Vector3<f64>], chain: &mut Chain) {
+        let n = self.group.len();
+        chain.right.iter_mut().for_each(|v| v.fill(0.0));
+        for (i, of) in rows.iter().enumerate() {
+            let (block, row) = self.place(i / n, i % n);
+            chain.right[block].fixed_rows_mut::<3>(row).copy_from(of);
+        }
     }
 
     /// Drops what does not fit, solves with the rest in full, and gives the core with its deviations.
@@ -465,13 +495,17 @@ impl Window<'_> {
             let count = cameras as f64;
             // In a gap all of it is what is not known of the movement.
             let steady = if cameras > 0 { model.movements[group[i % n]].steady } else { 0.0 };
-            let part = 1.0 - steady * (1.0 - measured[i % n]);
-            // Other frames never make a point less certain than it is by itself.
+            let [own, lasting] = measured[i % n];
+            let part = (1.0 - steady) * (1.0 - own) + if cameras > 0 { lasting } else { own };
+            // Other frames never make a point less certain than it is by itself, and what stays the same over many frames is
+            // not averaged away by limbs either: it is of the body's posture, and wrong in all its points together.
             let alone = normal.try_inverse().filter(|_| cameras >= 2);
+            let stays = model.noise.lasting[group[i % n]].powi(LONG);
             let common = model.noise.common[group[i % n]] * if cameras > 0 { pixel / count } else { 0.0 };
             let deviation = [0, 1, 2].map(|k| {
                 let together = (part * covariances[block][(row + k, row + k)]).max(0.0);
-                alone.map_or(together, |a| together.min(a[(k, k)].max(0.0))).sqrt().hypot(common)
+                let alone = alone.map_or(together, |a| a[(k, k)].max(0.0));
+                (stays * alone + (1.0 - stays) * together.min(alone)).sqrt().hypot(common)
             });
             at.iter().chain(&deviation).all(|v| v.is_finite()).then(|| Spot {
                 at: at.into(),
