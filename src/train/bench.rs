@@ -4,7 +4,7 @@ use super::loss;
 use super::recipe::Recipe;
 use super::step::Learner;
 use crate::error::{Error, Kind, Result};
-use crate::net::{Busy, Device, HeadSpec, Net, NetSpec, Precision, Tensor, device};
+use crate::net::{Busy, Device, Net, NetSpec, Precision, Tensor, device};
 use crate::picture::Picture;
 use crate::pose::Keypoint;
 use crate::watch::Watch;
@@ -161,7 +161,7 @@ pub fn measure(task: &Task, data: Option<Dataset>, watch: &dyn Watch) -> Result<
         backbone_stride: task.stride,
         output_stride,
         points,
-        head: HeadSpec { width: recipe.head.width, ..HeadSpec::default() },
+        head: recipe.head.spec(),
     };
     let net = Net::new(&spec, on, 0)?;
     if task.frozen_stages > net.stages() {

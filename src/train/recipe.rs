@@ -1,4 +1,5 @@
 use crate::error::{Error, Kind, Result};
+use crate::net::{HeadSpec, Upsample};
 use serde::{Deserialize, Serialize};
 
 /// Everything that shapes a training run apart from its data, as `config/*.yaml` has it for each family of networks.
@@ -85,6 +86,21 @@ pub struct HeadShape {
     pub output_stride: usize,
     /// Channels of the decoder.
     pub width: usize,
+    /// How the decoder doubles the resolution: `bilinear`, or `transposed` as DeepLabCut's deconvolution.
+    #[serde(default = "bilinear")]
+    pub upsample: Upsample,
+}
+
+fn bilinear() -> Upsample {
+    Upsample::Bilinear
+}
+
+impl HeadShape {
+    /// The head of a network that is trained with this recipe.
+    #[must_use]
+    pub fn spec(&self) -> HeadSpec {
+        HeadSpec { width: self.width, upsample: self.upsample, ..HeadSpec::default() }
+    }
 }
 
 impl Recipe {
@@ -136,16 +152,6 @@ impl Recipe {
         };
         if self.batch == 0 || self.steps == 0 {
             return wrong("`batch` and `steps` must be at least 1");
-        }
-        let HeadShape { backbone_stride, output_stride, width } = self.head;
-        if width == 0 {
-            return wrong("the head's `width` must be at least 1");
-        }
-        if ![8, 16, 32].contains(&backbone_stride) || ![4, 8, 16, 32].contains(&output_stride) {
-            return wrong("`backbone_stride` must be 8, 16 or 32, and `output_stride` 4, 8, 16 or 32");
-        }
-        if output_stride > backbone_stride {
-            return wrong("`output_stride` must not be above `backbone_stride`");
         }
         if self.crop < 64 || !self.crop.is_multiple_of(32) {
             return wrong("`crop` must be a multiple of 32 and at least 64");

@@ -25,7 +25,7 @@ use super::record::{Like, file_hash, hash_of, hashes_of, machine};
 use super::trainer::{Outcome, Plan, Trainer, snapshot_folder};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::net::{Card, HeadSpec, Net, NetSpec, Precision, Settings, Training, device, weights};
+use crate::net::{Card, Net, NetSpec, Precision, Settings, Training, device, weights};
 use crate::pose::{FrameKey, LabeledFrame, Labels, Skeleton};
 use crate::project::{LabelStore, Project, Split, SplitRequest, Splits};
 use crate::watch::Watch;
@@ -208,7 +208,7 @@ pub fn train_seen(
         backbone_stride: recipe.head.backbone_stride,
         output_stride: recipe.head.output_stride,
         points: skeleton.points(),
-        head: HeadSpec { width: recipe.head.width, ..HeadSpec::default() },
+        head: recipe.head.spec(),
     };
     let net = Net::new(&spec, device, seed)?;
     let Begun { start, init, init_hash } = begin_with(&net, &net_name, options, &folder, watch)?;
