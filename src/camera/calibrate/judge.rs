@@ -4,6 +4,7 @@ use super::start::{Link, median};
 use super::{Shot, Sight};
 use crate::camera::{Board, Rig};
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// How good one camera's calibration is.
@@ -133,6 +134,22 @@ pub(super) fn verdict(
     let alone = facts.iter().map(|f| f.rms_alone_px).fold(0.0, f64::max);
     for link in links.iter().filter(|l| l.disagreement > (6.0 * alone).max(4.0)) {
         let [a, b] = link.cameras.map(name);
+        if link.mirrored {
+            // Who is at odds with most others is the one.
+            let odd = |c: usize| links.iter().filter(|l| l.mirrored && l.cameras.contains(&c)).count();
+            let which = match odd(link.cameras[0]).cmp(&odd(link.cameras[1])) {
+                Ordering::Greater => format!("`{a}`"),
+                Ordering::Less => format!("`{b}`"),
+                Ordering::Equal => format!("one of `{a}` and `{b}`"),
+            };
+            say(
+                Grade::Poor,
+                format!(
+                    "{which} sees the board mirrored: take the mirror away, or flip its videos before use"
+                ),
+            );
+            continue;
+        }
         say(
             Grade::Poor,
             format!(

@@ -193,6 +193,8 @@ pub struct Link {
     /// How far the shots disagree about that, as the median distance in pixels by which one camera's board misses what the
     /// other sees.
     pub disagreement: f64,
+    /// Whether they agree once one of them is taken to have filmed a checkerboard through a mirror.
+    pub mirrored: bool,
 }
 
 /// All pairs of cameras that share shots.
@@ -201,39 +203,86 @@ pub(super) fn links(board: &Board, singles: &[Option<Single>], sights: &[Sight])
     for (a, one) in singles.iter().enumerate() {
         for (b, other) in singles.iter().enumerate().skip(a + 1) {
             let (Some(one), Some(other)) = (one, other) else { continue };
-            let relative: Vec<(usize, Isometry3<f64>)> = one
-                .boards
-                .iter()
-                .filter_map(|(shot, from)| Some((*shot, from * other.boards.get(shot)?.inverse())))
-                .collect();
-            let seen: BTreeMap<usize, &Sight> =
-                sights.iter().filter(|s| s.camera == b).map(|s| (s.shot, s)).collect();
-            // How far the second camera's corners are off when its pose comes from another shot.
-            let miss = |pose: &Isometry3<f64>| -> f64 {
-                let mut errors: Vec<f64> = relative
-                    .iter()
-                    .flat_map(|(shot, _)| {
-                        let place = pose.inverse() * one.boards[shot];
-                        seen.get(shot).into_iter().flat_map(|s| &s.corners).map(move |c| {
-                            let at = place * nalgebra::Point3::from(board.corner(c.index));
-                            other.lens.project(&at.coords).map_or(1e6, |p: Keypoint| p.distance(c.at))
-                        })
-                    })
-                    .collect();
-                median(&mut errors)
+            let seen: Vec<&Sight> =
+                sights.iter().filter(|s| s.camera == b && other.boards.contains_key(&s.shot)).collect();
+            let Some((pose, shots, disagreement)) = joined(board, &one.boards, other, &seen) else {
+                continue;
             };
-            let step = (relative.len() / 40).max(1); // forty candidates are enough
-            let best = relative
-                .iter()
-                .step_by(step)
-                .map(|(_, pose)| (miss(pose), pose))
-                .min_by(|x, y| x.0.total_cmp(&y.0));
-            if let Some((disagreement, pose)) = best {
-                links.push(Link { cameras: [a, b], shots: relative.len(), pose: *pose, disagreement });
-            }
+            let mirrored =
+                disagreement > SUSPICIOUS && through_mirror(board, one, other, &seen, disagreement);
+            links.push(Link { cameras: [a, b], shots, pose, disagreement, mirrored });
         }
     }
     links
+}
+
+/// Pairs that disagree by less, in pixels, are not asked whether one of them looks into a mirror.
+const SUSPICIOUS: f64 = 4.0;
+
+/// The second camera's pose that fits best what both saw, in how many shots, and by how many pixels it misses in the middle.
+fn joined(
+    board: &Board,
+    boards: &BTreeMap<usize, Isometry3<f64>>,
+    other: &Single,
+    seen: &[&Sight],
+) -> Option<(Isometry3<f64>, usize, f64)> {
+    let relative: Vec<(&Sight, Isometry3<f64>, Isometry3<f64>)> = seen
+        .iter()
+        .filter_map(|s| {
+            let place = boards.get(&s.shot)?;
+            Some((*s, *place, place * other.boards.get(&s.shot)?.inverse()))
+        })
+        .collect();
+    // How far the second camera's corners are off when its pose comes from another shot.
+    let miss = |pose: &Isometry3<f64>| -> f64 {
+        let mut errors: Vec<f64> = relative
+            .iter()
+            .flat_map(|(sight, place, _)| {
+                let place = pose.inverse() * place;
+                sight.corners.iter().map(move |c| {
+                    let at = place * nalgebra::Point3::from(board.corner(c.index));
+                    other.lens.project(&at.coords).map_or(1e6, |p: Keypoint| p.distance(c.at))
+                })
+            })
+            .collect();
+        median(&mut errors)
+    };
+    let step = (relative.len() / 40).max(1); // forty candidates are enough
+    let tried = relative.iter().step_by(step).map(|(_, _, pose)| (miss(pose), pose));
+    let (disagreement, pose) = tried.min_by(|x, y| x.0.total_cmp(&y.0))?;
+    Some((*pose, relative.len(), disagreement))
+}
+
+/// Whether two cameras agree far better once the second's pictures are flipped back. Squares of a checkerboard look the same in a
+/// mirror, but for the side that corners are counted from, so that each camera by itself is fine; markers of a ChArUco
+/// board are not found in a mirror at all.
+fn through_mirror(board: &Board, one: &Single, other: &Single, seen: &[&Sight], now: f64) -> bool {
+    let Board::Checkerboard { columns, rows, .. } = *board else { return false };
+    // About x = 0, which lies outside of the picture then; that is all the same to a lens.
+    let mut lens = other.lens;
+    lens.centre[0] = -lens.centre[0];
+    if lens.model == LensModel::Pinhole {
+        lens.distortion[3] = -lens.distortion[3];
+    }
+    let turned = |flip: &dyn Fn(usize, usize) -> usize| -> Option<f64> {
+        let sights: Vec<Sight> = seen
+            .iter()
+            .map(|s| {
+                let mut sight = (*s).clone();
+                for c in &mut sight.corners {
+                    c.index = flip(c.index / columns, c.index % columns);
+                    c.at.x = -c.at.x;
+                }
+                sight
+            })
+            .collect();
+        let boards = sights.iter().filter_map(|s| Some((s.shot, placed(&lens, board, s).ok()??)));
+        let other = Single { lens, boards: boards.collect(), rms: other.rms };
+        Some(joined(board, &one.boards, &other, &sights.iter().collect::<Vec<_>>())?.2)
+    };
+    let by_rows = turned(&|r, c| (rows - 1 - r) * columns + c);
+    let by_columns = turned(&|r, c| r * columns + columns - 1 - c);
+    [by_rows, by_columns].into_iter().flatten().any(|then| then < 0.2 * now)
 }
 
 /// The middle value; 0 of none.

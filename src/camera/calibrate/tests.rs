@@ -161,6 +161,24 @@ fn recordings_of_other_moments_are_told() {
 }
 
 #[test]
+fn a_camera_that_films_through_a_mirror_is_named() {
+    let board = Board::Checkerboard { columns: 9, rows: 6, square: 30.0 };
+    let truth = ring(3, LensModel::Pinhole);
+    let mut seen = film(&truth, &board, 40, 0.2, 8);
+    for sight in seen.sights.iter_mut().filter(|s| s.camera == 2) {
+        for c in &mut sight.corners {
+            // Where the other side of the picture is, corners are counted from the board's other side.
+            c.at.x = 639.0 - c.at.x;
+            c.index = (5 - c.index / 9) * 9 + c.index % 9;
+        }
+    }
+    let done = calibrate(&rig(&truth, board), &seen, &Options::default(), &Quiet::default()).unwrap();
+    let words = done.verdict.words();
+    assert!(done.verdict.grade == Grade::Poor && words.contains("`cam2` sees the board mirrored"), "{words}");
+    assert!(!words.contains("different boards"), "{words}");
+}
+
+#[test]
 fn too_few_boards_are_told_by_camera() {
     let truth = ring(2, LensModel::Pinhole);
     let mut seen = film(&truth, &board(), 12, 0.1, 5);

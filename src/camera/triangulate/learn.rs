@@ -103,7 +103,8 @@ const LEAST_CHANGE: f64 = 1e-3;
 ///
 /// `lasting`: the correlation of each point's measurement noise in neighbouring frames.
 pub(super) fn movements(found: &Tracks3d, lasting: &[f64]) -> Vec<Movement> {
-    let own: Vec<Option<Movement>> = lasting.iter().enumerate().map(|(p, l)| movement(found, p, *l)).collect();
+    let own: Vec<Option<Movement>> =
+        lasting.iter().enumerate().map(|(p, l)| movement(found, p, *l)).collect();
     let mut known: Vec<f64> = own.iter().flatten().map(|m| m.change).collect();
     let usual = Movement { change: median(&mut known).unwrap_or(5.0).max(LEAST_CHANGE), steady: 0.0 };
     own.into_iter().map(|m| m.unwrap_or(usual)).collect()
@@ -116,10 +117,11 @@ fn movement(found: &Tracks3d, point: usize, lasting: f64) -> Option<Movement> {
         let change = (all - noise).max(0.05 * noise).sqrt() / of_chance(h).sqrt();
         let told = all > 2.0 * noise;
         // Only where the movement is told from the noise does its growth tell anything.
-        let steady = second_differences(found, point, 2 * h, lasting).filter(|_| told).map_or(0.0, |(then, more)| {
-            let chance = of_chance(2 * h) / of_chance(h);
-            (((then - more) / (all - noise) - chance) / (16.0 - chance)).clamp(0.0, 1.0)
-        });
+        let steady =
+            second_differences(found, point, 2 * h, lasting).filter(|_| told).map_or(0.0, |(then, more)| {
+                let chance = of_chance(2 * h) / of_chance(h);
+                (((then - more) / (all - noise) - chance) / (16.0 - chance)).clamp(0.0, 1.0)
+            });
         last = Some(Movement { change: change.max(LEAST_CHANGE), steady });
         if told {
             break;
