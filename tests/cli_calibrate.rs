@@ -40,7 +40,7 @@ fn a_rig_is_begun_calibrated_and_handed_on() {
     let films: Vec<String> = truth.iter().map(|c| at(&format!("board_{}.mp4", c.name))).collect();
     // One camera's film alone joins nothing.
     let (code, report) = json(&["calibrate", &rig, &films[0]]);
-    assert!(code == 1 && report["error"].to_string().contains(&truth[1].name), "{report}");
+    assert!(code == 2 && report["error"].to_string().contains(&truth[1].name), "{report}");
     assert!(Rig::read(Path::new(&rig)).unwrap().calibrated().is_err(), "a rig that is half calibrated");
 
     let (code, report) = json(&["calibrate", &rig, &films[0], &films[1], "--export", &toml]);
@@ -56,6 +56,16 @@ fn a_rig_is_begun_calibrated_and_handed_on() {
     for (f, t) in found.iter().zip(&truth) {
         assert!(near(f.lens.focal[0], t.lens.focal[0], 0.02), "{:?} {:?}", f.lens.focal, t.lens.focal);
     }
+
+    // With recordings taken for others' moments the result is poor, and the good one stays.
+    let mut shifted = Rig::read(Path::new(&rig)).unwrap();
+    shifted.cameras[1].offset = 7;
+    let file = Path::new(&rig).join("rig.yaml");
+    shifted.write(&file).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let (code, report) = json(&["calibrate", &rig, &films[0], &films[1]]);
+    assert!(code == 1 && report["kept"] == false && report["verdict"]["grade"] == "poor", "{report}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
 
     let other = at("other/rig.yaml");
     let out = limn(&["calibrate", &other, "--import", &toml]).output().unwrap();

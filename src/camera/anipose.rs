@@ -17,7 +17,6 @@
 use super::{Camera, Lens, LensModel, Mount, Rig};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use nalgebra::{Isometry3, Vector3};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -229,7 +228,8 @@ impl Section<'_> {
         lens.check().map_err(|e| self.wrong("matrix", e.what().to_owned(), "calibrate this camera again"))?;
         let turn: [f64; 3] = self.exactly("rotation", self.table.get("rotation"))?;
         let shift: [f64; 3] = self.exactly("translation", self.table.get("translation"))?;
-        let pose = Isometry3::new(Vector3::from(shift), Vector3::from(turn));
+        let pose =
+            Camera::pose_of(turn, shift).map_err(|e| self.wrong("rotation", e.what().to_owned(), AGAIN))?;
         Ok(Camera { name, size, lens, pose })
     }
 
@@ -259,6 +259,7 @@ fn line_at(text: &str, byte: usize) -> usize {
 mod tests {
     use super::*;
     use crate::pose::Keypoint;
+    use nalgebra::{Isometry3, Vector3};
     use proptest::prelude::*;
 
     /// As Anipose writes it.

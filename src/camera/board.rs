@@ -70,9 +70,11 @@ impl Board {
             Err(Error::new(Kind::Config, what).mend("measure the board and mend `board` in rig.yaml"))
         };
         let [across, down] = self.corners();
-        if !(2..=100).contains(&across) || !(2..=100).contains(&down) {
+        // OpenCV finds no checkerboards of two corners.
+        let least = if matches!(self, Self::Checkerboard { .. }) { 3 } else { 2 };
+        if !(least..=100).contains(&across) || !(least..=100).contains(&down) {
             return wrong(format!(
-                "a board of {across} x {down} inner corners cannot be used: 2 to 100 each way"
+                "a board of {across} x {down} inner corners cannot be used: {least} to 100 each way"
             ));
         }
         if !(self.square() > 0.0 && self.square().is_finite()) {
@@ -82,7 +84,18 @@ impl Board {
             Self::Charuco { marker, square, .. } if !(*marker > 0.0 && marker < square) => {
                 wrong(format!("a marker of {marker} mm does not fit into a square of {square} mm"))
             }
-            _ => Ok(()),
+            Self::Charuco { columns, rows, dictionary, .. } => {
+                // Every other square has a marker.
+                let (needed, there) =
+                    (columns * rows / 2, dictionary.rsplit('_').next().and_then(|n| n.parse().ok()));
+                match there {
+                    Some(there) if needed > there => {
+                        wrong(format!("the {needed} markers of this board are more than {dictionary} has"))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::Checkerboard { .. } => Ok(()),
         }
     }
 

@@ -11,15 +11,18 @@
 //! assert!(all.undo().is_some() && all.spot(17, name).is_none());
 //! ```
 
+use super::{Camera, epipolar};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::pose::{Keypoint, PointName, Spot};
+use crate::pose::{Keypoint, PointName, Spot, Tracks3d};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The newest form of the file that this program knows.
 const VERSION: u32 = 1;
+/// Half a year of 60 frames a second.
+const LAST_FRAME: usize = 1_000_000_000;
 
 /// A point that was put right in one frame.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -188,6 +191,22 @@ impl Corrections {
         before
     }
 
+    /// Puts the corrected points into `tracks`, each where its clicks meet with `cameras` as they are calibrated now (where fewer than
+    /// two of them are known, where it was put). How many were; frames and points that the tracks do not have are left out.
+    pub fn apply(&self, cameras: &[Camera], tracks: &mut Tracks3d) -> usize {
+        let mut count = 0;
+        for (frame, all) in self.frames.range(..tracks.frames()) {
+            for correction in all {
+                let Some(point) = tracks.skeleton.index_of(correction.name()) else { continue };
+                let seen: Vec<Option<Keypoint>> = cameras.iter().map(|c| correction.click(&c.name)).collect();
+                let spot = epipolar::triangulate_clicks(cameras, &seen);
+                tracks.set(*frame, point, Some(spot.unwrap_or_else(|| correction.spot())));
+                count += 1;
+            }
+        }
+        count
+    }
+
     /// Reads the file; there are none where it does not exist.
     ///
     /// # Errors
@@ -215,6 +234,9 @@ impl Corrections {
                 format!("these corrections are of session `{}`, not of `{session}`", disk.session),
                 None,
             ));
+        }
+        if let Some(far) = disk.frames.keys().find(|f| **f > LAST_FRAME) {
+            return Err(wrong(format!("a point of frame {far} is corrected, which no recording has"), None));
         }
         if disk.frames.values().flatten().any(|c| c.at.iter().any(|v| !v.is_finite())) {
             return Err(wrong("a corrected point lies nowhere: its numbers are not finite".into(), None));
@@ -254,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn corrected_points_take_their_places_in_tracks() {
+        let skeleton = crate::pose::Skeleton::single(["snout", "tail"]);
+        let mut tracks = Tracks3d::new(skeleton, 5);
+        let mut all = Corrections::new("day1");
+        for (frame, part) in [(1, "tail"), (2, "ear"), (9, "tail")] {
+            all.set(frame, PointName { individual: "", bodypart: part }, Some(of(part, 4.0)));
+        }
+        assert_eq!(all.apply(&[], &mut tracks), 1, "no ear and no frame 9");
+        assert_eq!(tracks.get(1, 1).map(|s| (s.at[0], s.likelihood)), Some((4.0, 1.0)));
+    }
+
+    #[test]
     fn changes_are_undone_and_done_again_and_come_back_from_the_file() {
         let snout = PointName { individual: "", bodypart: "snout" };
         let mut all = Corrections::new("day1");
@@ -282,6 +316,10 @@ mod tests {
             (
                 "limn_corrections: 1\nsession: day1\nframes: {1: [{bodypart: a, at: [.nan, 0, 0], error_px: 0, clicks: {}}]}\n",
                 "nowhere",
+            ),
+            (
+                "limn_corrections: 1\nsession: day1\nframes: {18446744073709551615: []}\n",
+                "18446744073709551615",
             ),
         ] {
             std::fs::write(&path, text).unwrap();

@@ -1,12 +1,14 @@
 use super::{Board, Camera, Lens, LensModel, Sessions};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use nalgebra::{Isometry3, Vector3};
+use crate::sealed::keep_copy;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The newest form of the file that this program knows.
 const VERSION: u32 = 1;
+/// Cameras do not begin further apart, in frames: hours.
+const MOST_OFFSET: u64 = 1_000_000;
 
 /// Several cameras that film the same scene: what `rig.yaml` says. The format is `docs/formats/limn-rig.md`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -50,6 +52,14 @@ pub struct Made {
     pub rms_px: f64,
     /// What was thought of it: `good`, `fair`, `poor`.
     pub verdict: String,
+}
+
+impl Made {
+    /// Whether the calibration should not be used.
+    #[must_use]
+    pub fn is_poor(&self) -> bool {
+        self.verdict == "poor"
+    }
 }
 
 /// `rig.yaml` as it is written.
@@ -152,17 +162,20 @@ impl Rig {
         files::write_whole(path, self.text()?.as_bytes())
     }
 
-    /// Writes over a `rig.yaml`; one that holds comments, which are lost then, is kept beside it as
-    /// `rig.before-calibration.yaml`.
+    /// Writes over a `rig.yaml`; one that holds comments, or a calibration, is kept beside it as `rig.yaml.before`,
+    /// `rig.yaml.before-2` and so on.
     ///
     /// # Errors
     /// As [`Rig::write`].
     pub fn replace(&self, path: &Path) -> Result<()> {
         self.check()?;
         if let Ok(before) = std::fs::read_to_string(path)
-            && before.lines().any(|l| l.trim_start().starts_with('#') || l.contains(" #"))
+            && before
+                .lines()
+                .any(|l| l.trim_start().starts_with('#') || l.contains(" #") || l.contains("calibrated"))
+            && before != self.text()?
         {
-            files::write_whole(&path.with_extension("before-calibration.yaml"), before.as_bytes())?;
+            keep_copy(path, "before")?;
         }
         self.write(path)
     }
@@ -208,8 +221,14 @@ impl Rig {
                     "give each camera a name of its own",
                 );
             }
+            if mount.offset.unsigned_abs() > MOST_OFFSET {
+                return wrong(
+                    format!("camera `{name}` began {} frames before the others", mount.offset),
+                    "mend `frame_offset`: it is counted in frames",
+                );
+            }
             if let Some(camera) = &mount.camera {
-                camera.lens.check().map_err(|e| e.at(format!("camera `{name}`")))?;
+                camera.check().map_err(|e| e.at(format!("camera `{name}`")))?;
             }
         }
         if let Some(pattern) = &self.files
@@ -287,7 +306,8 @@ impl CameraOnDisk {
                 }
                 distortion[..n.distortion.len()].copy_from_slice(&n.distortion);
                 let lens = Lens { model, focal: n.focal, centre: n.centre, distortion };
-                let pose = Isometry3::new(Vector3::from(n.translation), Vector3::from(n.rotation));
+                let pose = Camera::pose_of(n.rotation, n.translation)
+                    .map_err(|e| e.at(format!("camera `{name}`")))?;
                 Some(Camera { name: name.clone(), size: n.size, lens, pose })
             }
         };
@@ -298,6 +318,7 @@ impl CameraOnDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nalgebra::Vector3;
 
     fn rig() -> Rig {
         let size = [640, 480];
@@ -336,6 +357,21 @@ mod tests {
     }
 
     #[test]
+    fn a_calibration_is_never_written_over_without_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rig.yaml");
+        rig().write(&path).unwrap();
+        let first = std::fs::read(&path).unwrap();
+        for offset in [5, 6] {
+            let mut other = rig();
+            other.cameras[0].offset = offset;
+            other.replace(&path).unwrap();
+        }
+        assert_eq!(std::fs::read(dir.path().join("rig.yaml.before")).unwrap(), first);
+        assert!(dir.path().join("rig.yaml.before-2").is_file());
+    }
+
+    #[test]
     fn what_cannot_be_is_said_with_its_place() {
         let wrong = |text: &str| Rig::parse(text).unwrap_err();
         assert!(wrong("limn_rig: 9\ncameras: []").what().contains("version 9"));
@@ -347,6 +383,21 @@ mod tests {
         let board =
             "limn_rig: 1\ncameras: [{name: a}]\nboard: {kind: checkerboard, columns: 9, rows: 6, square: 0}";
         assert!(wrong(board).what().contains("0 mm"));
+        for (numbers, part) in [
+            ("size: [0, 0], rotation: [0, 0, 0], translation: [0, 0, 0]", "0 x 0"),
+            ("size: [640, 480], rotation: [.nan, 0, 0], translation: [0, 0, 0]", "rotation"),
+            ("size: [640, 480], rotation: [1e200, 0, 0], translation: [0, 0, 0]", "rotation"),
+            ("size: [640, 480], rotation: [0, 0, 0], translation: [0, .inf, 0]", "translation"),
+        ] {
+            let lens = "focal: [500, 500], centre: [320, 240], distortion: []";
+            let text = format!("limn_rig: 1\ncameras: [{{name: a, calibrated: {{{lens}, {numbers}}}}}]");
+            assert!(wrong(&text).what().contains(part), "{}", wrong(&text));
+        }
+        assert!(
+            wrong("limn_rig: 1\ncameras: [{name: a, frame_offset: -9223372036854775808}]")
+                .what()
+                .contains("began")
+        );
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("rig.yaml"), "limn_rig: 1\ncameras:\n- name: a\n  lens: cube\n")
             .unwrap();

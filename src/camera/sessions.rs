@@ -84,7 +84,7 @@ fn video_stem(path: &Path) -> String {
     cut.filter(|at| *at > 0).map_or(stem.clone(), |at| stem[..at].to_owned())
 }
 
-/// The camera's name as a word of its own; the longest one where several fit.
+/// The camera's name as a word of its own; the longest one where several fit, and its last place: `left_turn_left`.
 fn by_word(cameras: &[&str], stem: &str) -> Option<(usize, String)> {
     let word = |at: usize, len: usize| {
         let (before, after) = (&stem[..at], &stem[at + len..]);
@@ -97,7 +97,7 @@ fn by_word(cameras: &[&str], stem: &str) -> Option<(usize, String)> {
     let mut best: Option<(usize, usize)> = None;
     for (i, name) in cameras.iter().enumerate() {
         let longer = best.is_none_or(|(b, _)| cameras[b].len() < name.len());
-        if let Some((at, _)) = stem.match_indices(name).find(|(at, _)| word(*at, name.len()))
+        if let Some((at, _)) = stem.match_indices(name).filter(|(at, _)| word(*at, name.len())).last()
             && longer
         {
             best = Some((i, at));
@@ -142,6 +142,9 @@ mod tests {
         let numbered =
             Sessions::of(&["left"], None, &paths(&["left01.jpg", "cleft01.jpg", "leftx.jpg"])).unwrap();
         assert_eq!((numbered.by_name["01"].len(), numbered.others.len()), (1, 2));
+        let turns = paths(&["left_turn_left.mp4", "left_turn_right.mp4"]);
+        let found = Sessions::of(&["left", "right"], None, &turns).unwrap();
+        assert_eq!(found.by_name["left_turn"], [Some(turns[0].clone()), Some(turns[1].clone())]);
         let twice = Sessions::of(&["a"], None, &paths(&["x_a.mp4", "a_x.avi"])).unwrap_err();
         assert!(twice.what().contains("x_a.mp4"), "{twice}");
     }

@@ -1,4 +1,5 @@
 use super::lens::{Lens, Projection};
+use crate::error::{Error, Kind, Result};
 use crate::pose::Keypoint;
 use nalgebra::{Isometry3, Matrix3x4, Point3, Rotation3, Translation3, UnitQuaternion, Vector3};
 
@@ -41,6 +42,33 @@ impl Camera {
         let turn = UnitQuaternion::from_rotation_matrix(&Rotation3::from_matrix_unchecked(rows));
         self.pose = Isometry3::from_parts(Translation3::from(-(turn * from)), turn);
         self
+    }
+
+    /// The pose of a rotation vector (axis times angle, radians) and a shift (millimetres), as `rig.yaml` and OpenCV have them.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when they are not finite, or larger than any pose is.
+    pub fn pose_of(turn: [f64; 3], shift: [f64; 3]) -> Result<Isometry3<f64>> {
+        let small = |all: [f64; 3], most: f64| all.iter().all(|v| v.abs() <= most); // NaN is not
+        if !small(turn, 100.0) || !small(shift, 1e9) {
+            let what = format!("no camera stands at a rotation of {turn:?} and a translation of {shift:?}");
+            return Err(Error::new(Kind::Config, what).mend("calibrate this camera again"));
+        }
+        Ok(Isometry3::new(Vector3::from(shift), Vector3::from(turn)))
+    }
+
+    /// Whether its numbers can be those of a camera.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] that names what cannot be.
+    pub fn check(&self) -> Result<()> {
+        if !self.size.iter().all(|s| (1..=100_000).contains(s)) {
+            let what = format!("frames of {} x {} pixels cannot be", self.size[0], self.size[1]);
+            return Err(Error::new(Kind::Config, what).mend("mend `size`, or calibrate this camera again"));
+        }
+        self.lens.check()?;
+        Self::pose_of(self.pose.rotation.scaled_axis().into(), self.pose.translation.vector.into())
+            .map(|_| ())
     }
 
     /// Where the camera stands, in millimetres.

@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(required_unless_present_any = ["new", "import", "export"])]
     files: Vec<PathBuf>,
     /// Begin a new rig instead
-    #[arg(long, requires = "cameras", requires = "board")]
+    #[arg(long, requires = "cameras", requires = "board", conflicts_with_all = ["files", "export"])]
     new: bool,
     /// Names of the cameras of a new rig, as they stand in file names
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -40,7 +40,7 @@ pub(super) struct Args {
     #[arg(long)]
     fisheye: bool,
     /// Begin a new rig of the cameras in this calibration.toml of Anipose's
-    #[arg(long, value_name = "FILE", conflicts_with = "new")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["new", "files", "export"])]
     import: Option<PathBuf>,
     /// Write the calibrated cameras as a calibration.toml of Anipose's
     #[arg(long, value_name = "FILE")]
@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let options = Options { lenses: !args.fix_lenses, ..Options::default() };
     let most = [args.frames as usize, args.boards as usize];
     let made = show::calibrate_rig(&path, &args.files, most, &options, terminal)?;
-    if let Some(file) = &args.export {
+    if let Some(file) = args.export.as_ref().filter(|_| made.kept) {
         export(&made.done.rig, file)?;
     }
     Ok(report(&made))
@@ -121,7 +121,9 @@ fn export(rig: &Rig, file: &Path) -> Result<Report> {
 
 /// Where a new rig goes, with its folder made.
 fn free(args: &Args) -> Result<PathBuf> {
-    let path = if args.rig.extension().is_some() { args.rig.clone() } else { args.rig.join("rig.yaml") };
+    // A folder's name may have a dot, too.
+    let file = args.rig.extension().is_some_and(|e| e == "yaml" || e == "yml") && !args.rig.is_dir();
+    let path = if file { args.rig.clone() } else { args.rig.join("rig.yaml") };
     if path.exists() {
         return Err(Error::new(Kind::Exists, "there is a rig already")
             .at(path.display())
@@ -148,7 +150,7 @@ fn begin(args: &Args) -> Result<Report> {
 }
 
 fn report(made: &Calibrated) -> Report {
-    let Calibrated { done, shots: found, rig, folder, pictures } = made;
+    let Calibrated { done, shots: found, rig, folder, pictures, kept } = made;
     let mut text = format!(
         "{:.3} px from {} corners of {} boards in {found} shots ({:.3} px before lenses were adjusted too)\n",
         done.rms,
@@ -181,8 +183,9 @@ fn report(made: &Calibrated) -> Report {
         text += &format!("  left out: {} single corners that do not fit their boards\n", done.astray);
     }
     text += &format!(
-        "{}\nwritten to {}; pictures and tables in {}",
+        "{}\n{} {}; pictures and tables in {}",
         done.verdict.words(),
+        if *kept { "written to" } else { "not written to" },
         rig.display(),
         folder.display()
     );
@@ -193,10 +196,13 @@ fn report(made: &Calibrated) -> Report {
         "cameras": done.cameras,
         "left_out": done.dropped.len(),
         "verdict": done.verdict,
+        "kept": kept,
         "folder": folder,
         "pictures": pictures,
     });
-    Report::new(text, json)
+    let mut report = Report::new(text, json);
+    report.bad = !kept;
+    report
 }
 
 #[cfg(test)]

@@ -59,7 +59,12 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let (mut text, mut list) = (String::new(), Vec::new());
     for (file, path) in args.files.iter().zip(&results) {
         terminal.check()?;
-        let tracks = Found::read(file, terminal)?;
+        let mut tracks = Found::read(file, terminal)?;
+        let corrected = tracks.correct(file)?;
+        if corrected > 0 {
+            terminal
+                .note(&format!("{}: {corrected} points that a person put right are used", file.display()));
+        }
         let joined = skeleton.as_ref().map(|s| Wanted::of_skeleton(s, tracks.skeleton()));
         let mut wanted = match (&angles[..], joined) {
             ([], Some(joined)) => joined,

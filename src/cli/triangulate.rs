@@ -68,7 +68,7 @@ pub(super) struct Args {
     nwb: Option<String>,
     /// When the recording began, for NWB: 2026-01-31T14:05:00+01:00
     #[cfg(feature = "hdf5")]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", requires = "nwb")]
     start: Option<String>,
     /// Frames a second, for NWB [default: the table of times beside the tracks]
     #[cfg(feature = "hdf5")]
@@ -146,6 +146,16 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     Ok(report)
 }
 
+/// When the frames were taken, by the first camera that knows it of all of them.
+#[cfg(feature = "hdf5")]
+fn times(done: &Recording, frames: usize) -> Option<Vec<f64>> {
+    done.sources.iter().zip(&done.offsets).find_map(|(path, offset)| {
+        let all = crate::track::all_times_beside(path.as_ref()?)?;
+        let first = usize::try_from(*offset).ok()?;
+        all.get(first..first.checked_add(frames)?).map(<[f64]>::to_vec)
+    })
+}
+
 /// A file of NWB for every animal.
 #[cfg(feature = "hdf5")]
 fn nwb(
@@ -156,15 +166,16 @@ fn nwb(
     done: &Recording,
 ) -> Result<Vec<PathBuf>> {
     use crate::formats::nwb::{self, About, Clock, Subject};
-    let source = done.sources.iter().flatten().next();
     let frames = done.outcome.tracks.frames();
-    let times = source.and_then(|p| crate::track::times_beside(p, frames));
-    let clock = match (args.fps, times) {
+    let clock = match (args.fps, times(done, frames)) {
         (Some(fps), _) => Clock::Rate(fps),
         (None, Some(times)) => Clock::Times(times),
         _ => {
-            return Err(Error::new(Kind::Usage, "NWB wants to know when frames were taken")
-                .mend("give --fps, or leave `_times.csv` beside the tracks"));
+            let what =
+                format!("NWB wants to know when the {frames} frames were taken; all other files are written");
+            return Err(Error::new(Kind::Usage, what).mend(
+                "give --fps, or leave the `_times.csv` of a camera that was there for all of them beside its tracks",
+            ));
         }
     };
     let skeleton = &done.outcome.tracks.skeleton;
@@ -214,6 +225,9 @@ fn words(done: &Recording) -> String {
             )
         };
     }
+    if done.corrected > 0 {
+        text += &format!("  {} points that a person put right are in place of those found\n", done.corrected);
+    }
     for path in &done.written {
         text += &format!("  written to {}\n", path.display());
     }
@@ -251,6 +265,6 @@ fn object(done: &Recording) -> Value {
         "session": done.session, "sources": done.sources, "frames": outcome.tracks.frames(), "noise_px": outcome.noise.all,
         "noise_measured": outcome.noise.measured > 0, "points": points.collect::<Vec<_>>(),
         "cameras": cameras.collect::<Vec<_>>(), "share_by_cameras": outcome.by_cameras, "written": done.written,
-        "warnings": outcome.warnings,
+        "corrected": done.corrected, "warnings": outcome.warnings,
     })
 }

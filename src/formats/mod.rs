@@ -23,6 +23,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use crate::error::Result;
+use crate::pose::Tracks;
+use crate::watch::Watch;
+use std::path::Path;
+
 pub mod anipose_csv;
 #[cfg(feature = "hdf5")]
 pub mod candidates;
@@ -42,3 +47,48 @@ mod pandas;
 mod part;
 #[cfg(test)]
 mod testing;
+
+/// Whether a table of this name, without its ending, is one of those that limn and DeepLabCut write beside 2D tracks, and no
+/// tracks itself.
+///
+/// ```
+/// use limn::formats::is_beside_tracks;
+/// assert!(is_beside_tracks("day1DLC_x_sd") && is_beside_tracks("day1_3d") && !is_beside_tracks("day1DLC_x"));
+/// ```
+#[must_use]
+pub fn is_beside_tracks(stem: &str) -> bool {
+    let endings = [
+        "_candidates",
+        "_sd",
+        "_times",
+        "_meta",
+        "_kinematics",
+        "_3d",
+        "_3d_deviations",
+        "_DLC_3D",
+        "_full",
+        "_skeleton",
+    ];
+    endings.iter().any(|e| stem.ends_with(e))
+}
+
+/// Reads 2D tracks from HDF5 or CSV, by the file's ending; the scorer and the tracks.
+///
+/// # Errors
+/// As the readers of both; for HDF5 also where this build cannot read it.
+pub fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<(String, Tracks)> {
+    #[cfg(feature = "hdf5")]
+    if path.extension().is_some_and(|e| e == "h5") {
+        return dlc_h5::read_tracks(path, watch);
+    }
+    #[cfg(not(feature = "hdf5"))]
+    if path.extension().is_some_and(|e| e == "h5") {
+        return Err(crate::error::Error::new(
+            crate::error::Kind::Format,
+            "this build of limn cannot read HDF5",
+        )
+        .at(path.display())
+        .mend("give the .csv beside it, or use a limn that was built with the feature `hdf5`"));
+    }
+    dlc_tracks_csv::read(path, watch)
+}

@@ -5,7 +5,7 @@ use super::input::Input;
 use super::plan::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::formats::{dlc_h5, dlc_tracks_csv};
+use crate::formats::{dlc_h5, dlc_tracks_csv, is_beside_tracks};
 use crate::pose::{Skeleton, Tracks};
 use crate::project::{Project, is_video, video_files};
 use crate::watch::Watch;
@@ -208,12 +208,7 @@ pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
     for tracks in &paths {
         let base = stem(tracks);
         let ends = tracks.extension().is_some_and(|e| e == "h5" || e == "csv");
-        if !ends
-            || base.ends_with("_times")
-            || base.ends_with("_candidates")
-            || base.ends_with("_sd")
-            || found.iter().any(|f| stem(&f.tracks) == base)
-        {
+        if !ends || is_beside_tracks(&base) || found.iter().any(|f| stem(&f.tracks) == base) {
             continue;
         }
         let of = here.iter().filter(|v| base.starts_with(&stem(v))).max_by_key(|v| stem(v).len());

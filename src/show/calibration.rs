@@ -1,5 +1,5 @@
 use crate::camera::Rig;
-use crate::camera::calibrate::{self, Calibration, Options};
+use crate::camera::calibrate::{self, Calibration, Grade, Options};
 use crate::draw::plot::{self, PlotStyle};
 use crate::error::{Error, Kind, Result};
 use crate::files;
@@ -24,10 +24,13 @@ pub struct Calibrated {
     pub folder: PathBuf,
     /// The pictures.
     pub pictures: Vec<PathBuf>,
+    /// Whether the rig's file has it now; one that is poor never takes the place of another.
+    pub kept: bool,
 }
 
 /// Calibrates the rig in `rig` (rig.yaml or its folder) by `files` (videos, pictures, folders of them), of each video some
-/// `frames` moments and at most `boards` boards, and writes the result into rig.yaml and `calibration/` beside it.
+/// `frames` moments and at most `boards` boards, and writes the result into rig.yaml (see [`Calibrated::kept`]) and `calibration/`
+/// beside it.
 ///
 /// # Errors
 /// As [`calibrate::look`] and [`calibrate::calibrate`], and when the folder cannot be written; rig.yaml stays as it was then.
@@ -46,8 +49,15 @@ pub fn calibrate_rig(
     let done = calibrate::calibrate(&rig, &seen, options, watch)?;
     let folder = files::folder_of(&path).join("calibration");
     let pictures = calibration(&done, &folder)?;
-    done.rig.replace(&path)?;
-    Ok(Calibrated { done, shots, rig: path, folder, pictures })
+    let kept = done.verdict.grade != Grade::Poor || rig.calibrated().is_err();
+    if kept {
+        done.rig.replace(&path)?;
+    } else {
+        watch.warn(
+            "a poor calibration does not take the place of the one that is there: rig.yaml stays as it is",
+        );
+    }
+    Ok(Calibrated { done, shots, rig: path, folder, pictures, kept })
 }
 
 /// Writes what a calibration found into `folder`: `calibration.json`, `boards.csv` (the error of every board in every camera),

@@ -16,8 +16,7 @@ use crate::camera::corrections::Corrections;
 use crate::camera::{Camera, Rig};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::formats::anipose_csv;
-use crate::formats::dlc_tracks_csv;
+use crate::formats::{anipose_csv, is_beside_tracks, read_tracks};
 use crate::pose::{Keypoint, Pyramid, Skeleton, Spot, Tracks, Tracks3d};
 use crate::project::{is_video, video_files};
 use crate::watch::{Watch, may_wait};
@@ -74,8 +73,9 @@ pub struct Scene {
     frames: usize,
 }
 
-/// Reads a rig (its file or folder) and looks for its recordings: beside it, in `videos/` and `pose-3d/` there, and among
-/// `more` (videos, and folders).
+/// Reads a rig (its file or folder) and looks for its recordings: among `more` (videos, and folders), beside it, where its folder is
+/// called `rig` also beside that, and there in the folders `videos`, `tracks`, `space` and `pose-3d` (Anipose's). Of videos
+/// with the same name the first counts.
 ///
 /// # Errors
 /// As [`Rig::read`], and when two files claim the same camera of one session.
@@ -84,16 +84,22 @@ pub fn find(rig: &Path, more: &[PathBuf], watch: &dyn Watch) -> Result<Found> {
     let path = Rig::path(rig);
     let rig = Rig::read(&path)?;
     let home = files::folder_of(&path);
-    let mut folders = BTreeSet::from([home.clone(), home.join("videos"), home.join("pose-3d")]);
-    let mut videos = BTreeSet::new();
+    let mut folders = Vec::new();
+    let mut videos = Vec::new();
     for given in more {
         if is_video(given) {
-            folders.insert(files::folder_of(given));
-            videos.insert(given.clone());
+            folders.push(files::folder_of(given));
+            videos.push(given.clone());
         } else {
-            folders.insert(given.clone());
+            folders.push(given.clone());
         }
     }
+    let around = home.ends_with("rig").then(|| home.join(".."));
+    for near in [Some(home.clone()), around].into_iter().flatten() {
+        folders.extend(["", "videos", "tracks", "space", "pose-3d"].map(|inside| near.join(inside)));
+    }
+    let mut known = BTreeSet::new();
+    folders.retain(|f| known.insert(f.canonicalize().unwrap_or_else(|_| f.clone())));
     let mut tables = BTreeSet::new();
     for folder in &folders {
         watch.check()?;
@@ -103,9 +109,12 @@ pub fn find(rig: &Path, more: &[PathBuf], watch: &dyn Watch) -> Result<Found> {
         tables.extend(all.unwrap_or_default().into_iter().filter(table));
     }
     // A link and its target are one recording.
-    let mut seen = BTreeSet::new();
-    videos.retain(|v| seen.insert(v.canonicalize().unwrap_or_else(|_| v.clone())));
-    let videos: Vec<PathBuf> = videos.into_iter().collect();
+    let (mut seen, mut names) = (BTreeSet::new(), BTreeSet::new());
+    videos.retain(|v| {
+        let new = seen.insert(v.canonicalize().unwrap_or_else(|_| v.clone()));
+        new && names.insert(v.file_name().map(ToOwned::to_owned))
+    });
+    videos.sort();
     let mut sessions: BTreeMap<String, Session> = BTreeMap::new();
     let empty = |name: &str| Session {
         name: name.to_owned(),
@@ -121,10 +130,14 @@ pub fn find(rig: &Path, more: &[PathBuf], watch: &dyn Watch) -> Result<Found> {
     for table in tables.iter().filter(|t| t.extension().is_some_and(|e| e == "csv")) {
         let stem = table.file_stem().unwrap_or_default().to_string_lossy();
         let in_poses = files::folder_of(table).ends_with("pose-3d");
-        let Some(name) = stem.strip_suffix("_3d").or(in_poses.then_some(&*stem)) else { continue };
+        let anipose = (in_poses && !is_beside_tracks(&stem)).then_some(&*stem);
+        let Some(name) = stem.strip_suffix("_3d").or(anipose) else { continue };
         let session = sessions.entry(name.to_owned()).or_insert_with(|| empty(name));
-        session.corrections = table.with_file_name(format!("{name}_corrections.yaml"));
-        session.spots = Some(table.clone());
+        // Of several results the newest.
+        if session.spots.as_ref().is_none_or(|known| written(known) <= written(table)) {
+            session.corrections = table.with_file_name(format!("{name}_corrections.yaml"));
+            session.spots = Some(table.clone());
+        }
     }
     Ok(Found { path, rig, sessions: sessions.into_values().collect() })
 }
@@ -137,10 +150,8 @@ fn tracks_of(video: &Path, tables: &BTreeSet<PathBuf>) -> Option<PathBuf> {
         let model =
             name.strip_prefix(&*stem).is_some_and(|m| ["DLC_", "DeepCut_"].iter().any(|d| m.starts_with(d)));
         let readable = cfg!(feature = "hdf5") || p.extension().is_some_and(|e| e == "csv");
-        let other = ["_times", "_filtered", "_candidates", "_full"].iter().any(|e| name.ends_with(e));
-        model && readable && !other
+        model && readable && !is_beside_tracks(&name) && !name.ends_with("_filtered")
     };
-    let when = |p: &PathBuf| std::fs::metadata(p).and_then(|m| m.modified()).ok();
     let h5 = |p: &PathBuf| p.extension().is_some_and(|e| e == "h5");
     let mut all: Vec<&PathBuf> = tables.iter().filter(fits).collect();
     all.sort_by_key(|p| (p.with_extension(""), h5(p)));
@@ -152,7 +163,11 @@ fn tracks_of(video: &Path, tables: &BTreeSet<PathBuf>) -> Option<PathBuf> {
         }
         same
     });
-    all.into_iter().max_by_key(|p| when(p)).cloned()
+    all.into_iter().max_by_key(|p| written(p)).cloned()
+}
+
+fn written(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
 }
 
 /// Loads a session. `known` is the project's skeleton: its lines, for which the files have no place, and its points where no
@@ -171,20 +186,12 @@ pub fn load(found: &Found, session: &str, known: &Skeleton, watch: &dyn Watch) -
     let tracks = session
         .tracks
         .iter()
-        .map(|p| p.as_deref().map(|p| read_tracks(p, watch)).transpose())
+        .map(|p| p.as_deref().map(|p| read_tracks(p, watch).map(|t| t.1)).transpose())
         .collect::<Result<Vec<_>>>()?;
     let spots = session.spots.as_deref().map(|p| anipose_csv::read(p, watch)).transpose()?;
     let corrections = Corrections::read(&session.corrections, &session.name)?;
     let offsets: Vec<i64> = found.rig.cameras.iter().map(|m| m.offset).collect();
     Scene::new(session, cameras, offsets, spots, tracks, known, corrections, watch)
-}
-
-fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<Tracks> {
-    #[cfg(feature = "hdf5")]
-    if path.extension().is_some_and(|e| e == "h5") {
-        return Ok(crate::formats::dlc_h5::read_tracks(path, watch)?.1);
-    }
-    Ok(dlc_tracks_csv::read(path, watch)?.1)
 }
 
 impl Scene {
@@ -207,7 +214,7 @@ impl Scene {
             let frames = i64::try_from(t.as_ref()?.frames()).ok()?;
             usize::try_from(frames - offset).ok()
         });
-        let last = last.chain(corrections.frames().last().map(|f| f + 1)).max().unwrap_or(0);
+        let last = last.max().unwrap_or(0);
         let mut spots = spots.unwrap_or_else(|| {
             let skeleton =
                 tracks.iter().flatten().next().map_or_else(|| known.clone(), |t| t.skeleton.clone());
@@ -223,7 +230,7 @@ impl Scene {
             errors.push(Pyramid::new(spots.frames(), |f| error_of(&spots, f, point)));
         }
         let bounds = bounds(&cameras, &spots);
-        let frames = spots.frames().max(last);
+        let frames = spots.frames().max(last).max(corrections.frames().last().map_or(0, |f| f + 1));
         Ok(Self { session, cameras, offsets, spots, tracks, points, corrections, errors, bounds, frames })
     }
 
@@ -324,6 +331,29 @@ mod tests {
     }
 
     #[test]
+    fn what_the_commands_write_around_a_folder_called_rig_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["rig", "tracks", "space", "pose-3d"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let rig = Rig { cameras: vec![mount("a", 100.0, 0), mount("b", -100.0, 0)], ..Rig::default() };
+        rig.write(&dir.path().join("rig/rig.yaml")).unwrap();
+        for name in
+            ["day1_a.mp4", "tracks/day1_aDLC_x.csv", "space/day1_3d.csv", "space/day1_3d_deviations.csv"]
+        {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        for name in ["day2.csv", "day2_kinematics.csv", "day2_DLC_3D.csv"] {
+            std::fs::write(dir.path().join("pose-3d").join(name), "").unwrap();
+        }
+        let found = find(&dir.path().join("rig"), &[], &Quiet::default()).unwrap();
+        let names: Vec<&str> = found.sessions.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["day1", "day2"]);
+        let day1 = &found.sessions[0];
+        assert!(day1.videos[0].is_some() && day1.tracks[0].is_some() && day1.spots.is_some(), "{day1:?}");
+    }
+
+    #[test]
     fn sessions_are_found_and_loaded_with_all_that_belongs_to_them() {
         let dir = tempfile::tempdir().unwrap();
         let rig = Rig { cameras: vec![mount("a", 100.0, 0), mount("b", -100.0, 2)], ..Rig::default() };
@@ -338,6 +368,7 @@ mod tests {
             "scorer,s,s,s\nbodyparts,snout,snout,snout\ncoords,x,y,likelihood\n0,1,1,0.5\n1,2,2,0.5\n2,7,8,0.5\n",
         );
         file("day1_bDLC_x_times.csv", "frame,time_s\n");
+        file("day1_bDLC_x_sd.csv", "scorer,s\nbodyparts,snout\ncoords,sd\n0,1.5\n");
         file(
             "day1_3d.csv",
             "snout_x,snout_y,snout_z,snout_error,snout_ncams,snout_score,fnum\n1,2,3,0.5,2,0.9,0\n,,,,,,1\n",

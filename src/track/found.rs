@@ -1,4 +1,5 @@
 use super::Positions;
+use crate::camera::corrections::Corrections;
 use crate::error::{Error, Kind, Result};
 use crate::formats::{anipose_csv, dlc_3d, dlc_tracks_csv};
 use crate::pose::{Skeleton, Tracks, Tracks3d};
@@ -40,18 +41,36 @@ impl Found {
                 .mend("give a .csv or .h5 file that limn, DeepLabCut or Anipose wrote")),
         }
     }
+
+    /// Puts in what a person corrected, where the file is `<session>_3d.csv` and `<session>_corrections.yaml` lies beside it; how
+    /// many points.
+    ///
+    /// # Errors
+    /// When the corrections cannot be read.
+    pub fn correct(&mut self, path: &Path) -> Result<usize> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let (Self::Space(tracks), Some(session)) = (self, stem.strip_suffix("_3d")) else { return Ok(0) };
+        let beside = path.with_file_name(format!("{session}_corrections.yaml"));
+        Ok(Corrections::read(&beside, session)?.apply(&[], tracks))
+    }
 }
 
 /// The times of the frames in seconds, where limn's table of them (`<name>_times.csv`) lies beside the tracks and fits.
 #[must_use]
 pub fn times_beside(tracks: &Path, frames: usize) -> Option<Vec<f64>> {
+    all_times_beside(tracks).filter(|times| times.len() == frames)
+}
+
+/// The same, of however many frames there are.
+#[must_use]
+pub fn all_times_beside(tracks: &Path) -> Option<Vec<f64>> {
     let stem = tracks.file_stem()?.to_string_lossy();
     let text = std::fs::read_to_string(tracks.with_file_name(format!("{stem}_times.csv"))).ok()?;
     let mut lines = text.lines();
     lines.next().filter(|head| head.starts_with("frame,time_s"))?;
     let times: Vec<f64> = lines.map(|l| l.split(',').nth(1)?.parse().ok()).collect::<Option<_>>()?;
     let rise = times.windows(2).all(|w| matches!(w, [a, b] if a < b));
-    (times.len() == frames && rise).then_some(times)
+    rise.then_some(times)
 }
 
 /// The first, or the second where only that one is of its sort; else what is wrong with the first.

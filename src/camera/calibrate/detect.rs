@@ -276,7 +276,9 @@ pub fn suspicion(board: &Board, pictures: &[Picture]) -> Option<(String, String)
                     "a checkerboard of {} x {} inner corners is seen, not of {columns} x {rows}",
                     size[0], size[1]
                 ),
-                "count the inner corners, where four squares meet, and mend `board` in rig.yaml".into(),
+                "count the inner corners, where four squares meet, and mend `board` in rig.yaml; if they are as it says, the \
+                 board was not seen whole, near and sharp"
+                    .into(),
             ))
         }
         Board::Charuco { columns, rows, dictionary: name, .. } => {
@@ -301,6 +303,7 @@ pub fn suspicion(board: &Board, pictures: &[Picture]) -> Option<(String, String)
                 .iter()
                 .filter(|d| d.1 != number)
                 .map(|d| (d.0, seen(pictures, d.1)))
+                .rev() // of equals the first, which is the smallest
                 .max_by_key(|(_, n)| *n)?;
             if count > plain.max(3) * 2 {
                 return Some((

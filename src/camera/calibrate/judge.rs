@@ -20,7 +20,7 @@ pub struct CameraFacts {
     pub rms_alone_px: f64,
     /// The same with all cameras together.
     pub rms_px: f64,
-    /// Median and largest error of a corner.
+    /// Median error of a corner.
     pub median_px: f64,
     /// Largest error of a corner.
     pub largest_px: f64,

@@ -32,6 +32,7 @@ pub use start::Link;
 
 use super::{Board, Camera, Made, Rig};
 use crate::error::{Error, Kind, Result};
+use crate::picture::Picture;
 use crate::pose::Keypoint;
 use crate::watch::Watch;
 use bundle::Scene;
@@ -97,6 +98,10 @@ pub struct Seen {
     pub sights: Vec<Sight>,
     /// The files looked at.
     pub files: Vec<String>,
+    /// For each camera, how many of them are its own,
+    pub own_files: Vec<usize>,
+    /// and some of its pictures that show no board.
+    pub without: Vec<Vec<Picture>>,
 }
 
 /// How to calibrate.
@@ -145,7 +150,7 @@ pub struct Calibration {
 /// When a camera saw too few boards, no shared view joins two groups of cameras, or nothing fits; when stopped.
 pub fn calibrate(rig: &Rig, seen: &Seen, options: &Options, watch: &dyn Watch) -> Result<Calibration> {
     let board = rig.board()?;
-    enough(rig, seen)?;
+    enough(rig, rig.board()?, seen)?;
     watch.begin("calibrate each lens", Some(rig.cameras.len() as u64));
     let singles = rig
         .cameras
@@ -296,22 +301,32 @@ fn outliers(scene: &Scene, board: &Board, sights: &[Sight], times: f64) -> Vec<(
 }
 
 /// Whether each camera saw the board often enough.
-fn enough(rig: &Rig, seen: &Seen) -> Result<()> {
-    let few: Vec<String> = rig
+fn enough(rig: &Rig, board: &Board, seen: &Seen) -> Result<()> {
+    let count = |camera: usize| seen.sights.iter().filter(|s| s.camera == camera).count();
+    let few: Vec<(usize, &str, usize)> = rig
         .cameras
         .iter()
         .enumerate()
-        .map(|(i, m)| (&m.name, seen.sights.iter().filter(|s| s.camera == i).count()))
-        .filter(|(_, n)| *n < FEWEST)
-        .map(|(name, n)| format!("`{name}` ({n} times)"))
+        .map(|(i, m)| (i, m.name.as_str(), count(i)))
+        .filter(|(.., n)| *n < FEWEST)
         .collect();
-    if few.is_empty() {
-        return Ok(());
+    let Some((camera, name, _)) = few.first().copied() else { return Ok(()) };
+    let unnamed: Vec<&str> =
+        few.iter().filter(|(i, ..)| seen.own_files.get(*i) == Some(&0)).map(|(_, name, _)| *name).collect();
+    if !unnamed.is_empty() {
+        let what = format!("no file is of camera `{}`", unnamed.join("`, `"));
+        return Err(Error::new(Kind::Usage, what)
+            .mend("give its recordings too; the camera's name must stand in their names, or `files` in rig.yaml say where"));
     }
-    Err(Error::new(Kind::Compute, format!("the board was seen too rarely by camera {}", few.join(", ")))
-        .mend(format!(
+    let list: Vec<String> = few.iter().map(|(_, name, n)| format!("`{name}` ({n} times)")).collect();
+    let what = format!("the board was seen too rarely by camera {}", list.join(", "));
+    let samples = seen.without.get(camera).map_or(&[][..], Vec::as_slice);
+    Err(match detect::suspicion(board, samples) {
+        Some((why, mend)) => Error::new(Kind::Compute, format!("{what}: in `{name}` {why}")).mend(mend),
+        None => Error::new(Kind::Compute, what).mend(format!(
             "film it again there, at least {FEWEST} times at different places and tilts; 30 are good"
-        )))
+        )),
+    })
 }
 
 /// That groups of cameras have no shot in common.

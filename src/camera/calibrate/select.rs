@@ -139,7 +139,7 @@ mod tests {
             sights.push(sight(50 + s, x, y));
         }
         let shots = (0..54).map(|f| Shot { session: "s".into(), frame: Some(f) }).collect();
-        let seen = Seen { sizes: vec![Some([640, 480])], shots, sights, files: vec![] };
+        let seen = Seen { sizes: vec![Some([640, 480])], shots, sights, ..Seen::default() };
         let board = Some(Board::Checkerboard { columns: 4, rows: 3, square: 1.0 });
         let rig =
             Rig { cameras: vec![Mount { name: "a".into(), ..Mount::default() }], board, ..Rig::default() };

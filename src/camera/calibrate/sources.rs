@@ -26,14 +26,14 @@ struct Found {
 /// # Errors
 /// When no file belongs to a camera, one cannot be read, or no board is found anywhere (with what may be the reason); when
 /// stopped.
-pub fn look(rig: &Rig, files: &[PathBuf], frames: usize, watch: &dyn Watch) -> Result<Seen> {
+pub fn look(rig: &Rig, given: &[PathBuf], frames: usize, watch: &dyn Watch) -> Result<Seen> {
     let board = rig.board()?;
-    let files = unfolded(files)?;
+    let files = unfolded(given)?;
     let sessions = rig.sessions(&files)?;
     if sessions.by_name.is_empty() {
         let names: Vec<&str> = rig.cameras.iter().map(|m| m.name.as_str()).collect();
         return Err(Error::new(Kind::Usage, "no file's name has the name of a camera")
-            .at(files.first().map_or_else(String::new, |f| f.display().to_string()))
+            .at(given.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "))
             .mend(format!(
                 "the cameras are {}; tell how files are named with `files` in rig.yaml",
                 names.join(", ")
@@ -42,8 +42,13 @@ pub fn look(rig: &Rig, files: &[PathBuf], frames: usize, watch: &dyn Watch) -> R
     for other in &sessions.others {
         watch.warn(&format!("{}: no camera of the rig is named there; left out", other.display()));
     }
-    let mut seen = Seen { sizes: vec![None; rig.cameras.len()], ..Seen::default() };
-    let mut without: Vec<Picture> = Vec::new();
+    let count = rig.cameras.len();
+    let mut seen = Seen {
+        sizes: vec![None; count],
+        own_files: vec![0; count],
+        without: vec![Vec::new(); count],
+        ..Seen::default()
+    };
     watch.begin("look for the board", None);
     for (session, paths) in &sessions.by_name {
         let films: Vec<(usize, &PathBuf)> =
@@ -80,12 +85,15 @@ pub fn look(rig: &Rig, files: &[PathBuf], frames: usize, watch: &dyn Watch) -> R
                 });
                 seen.sights.push(Sight { camera, shot: number, corners });
             }
-            without.extend(found.without);
+            seen.own_files[camera] += 1;
+            let room = SAMPLES.saturating_sub(seen.without[camera].len());
+            seen.without[camera].extend(found.without.into_iter().take(room));
         }
     }
     watch.end();
     if seen.sights.is_empty() {
         let error = Error::new(Kind::Compute, format!("the board is seen nowhere ({})", board.words()));
+        let without = seen.without.concat();
         return Err(match detect::suspicion(board, &without) {
             Some((what, mend)) => {
                 let error = Error::new(
@@ -110,7 +118,7 @@ fn unfolded(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
             let entries = std::fs::read_dir(path).map_err(|e| Error::io("look into the folder", path, e))?;
             let mut inside: Vec<PathBuf> = entries
                 .filter_map(|e| Some(e.ok()?.path()))
-                .filter(|p| is_picture(p) || is_video(p))
+                .filter(|p| (is_picture(p) || is_video(p)) && !is_drawn(p))
                 .collect();
             inside.sort();
             all.extend(inside);
@@ -133,6 +141,13 @@ fn is_picture(path: &Path) -> bool {
     ends_with(path, &["png", "jpg", "jpeg"])
 }
 
+/// What an earlier calibration drew into a folder of this name, as Anipose calls that of its videos.
+fn is_drawn(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let drawn = ["coverage-", "errors-"].iter().any(|b| name.starts_with(b));
+    drawn && path.with_file_name("boards.csv").is_file()
+}
+
 fn is_video(path: &Path) -> bool {
     ends_with(path, &["mp4", "avi", "mov", "mkv", "m4v", "mpg", "mpeg", "webm", "wmv"])
 }
@@ -148,7 +163,7 @@ fn moments(
     let mut last = None;
     for (camera, path) in films.iter().filter(|(_, p)| !is_picture(p)) {
         let length = crate::video::Index::open(path, watch)?.len();
-        let end = i64::try_from(length).unwrap_or(i64::MAX) - rig.cameras[*camera].offset;
+        let end = i64::try_from(length).unwrap_or(i64::MAX).saturating_sub(rig.cameras[*camera].offset);
         let end = usize::try_from(end).unwrap_or(0);
         last = Some(last.map_or(end, |l: usize| l.max(end)));
     }

@@ -12,6 +12,8 @@ use opencv::core::{Mat, Point2d, Point2f, Point3d, Point3f, Size, TermCriteria, 
 use opencv::prelude::*;
 use std::collections::BTreeMap;
 
+const FILM_AGAIN: &str = "check that `board` in rig.yaml is the one filmed, its numbers across and down too; else film it again with \
+                          this camera: nearer, in all parts of the picture, turned and tilted";
 /// Views of one camera that OpenCV begins with: its method takes time with the square of them.
 const FIRST_VIEWS: usize = 30;
 
@@ -34,7 +36,7 @@ pub(super) fn single(
 ) -> Result<Single> {
     let failed = |e: opencv::Error| {
         Error::new(Kind::Compute, format!("the lens of camera `{name}` cannot be calibrated: {}", e.message))
-            .mend("film the board again with this camera: nearer, in all parts of the picture, turned and tilted")
+            .mend(FILM_AGAIN)
             .because(e)
     };
     let few = spread_out(sights, FIRST_VIEWS);
@@ -59,9 +61,8 @@ pub(super) fn single(
         }
     }
     let best = best.ok_or_else(|| {
-        Error::new(Kind::Compute, format!("the lens of camera `{name}` cannot be calibrated")).mend(
-            "film the board again with this camera: nearer, in all parts of the picture, turned and tilted",
-        )
+        Error::new(Kind::Compute, format!("the lens of camera `{name}` cannot be calibrated"))
+            .mend(FILM_AGAIN)
     })?;
     let all: BTreeMap<usize, Isometry3<f64>> =
         sights.iter().filter_map(|s| Some((s.shot, placed(&best.lens, board, s).ok().flatten()?))).collect();

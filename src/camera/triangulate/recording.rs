@@ -1,9 +1,9 @@
 use super::{Choices, Method, Options, Outcome, session};
 use crate::camera::Rig;
+use crate::camera::corrections::Corrections;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::formats::{anipose_csv, dlc_3d, dlc_tracks_csv};
-use crate::pose::Tracks;
+use crate::formats::{anipose_csv, dlc_3d, is_beside_tracks, read_tracks};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,10 @@ pub struct Recording {
     pub sources: Vec<Option<PathBuf>>,
     /// The points and what is known of them.
     pub outcome: Outcome,
+    /// How many of them a person put right ([`Corrections`]).
+    pub corrected: usize,
+    /// Frame `n` of the rig is frame `n + offset` of each camera.
+    pub offsets: Vec<i64>,
     /// What was written.
     pub written: Vec<PathBuf>,
 }
@@ -51,6 +55,8 @@ struct Note<'a> {
     lasting_of_points: &'a [f64],
     cameras: Vec<CameraNote<'a>>,
     points_by_cameras: &'a [f64],
+    /// Points that a person put right, and that stand in the results.
+    corrected_points: usize,
     warnings: &'a [String],
 }
 
@@ -114,19 +120,15 @@ pub fn track_files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 fn is_table(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let table = path.extension().is_some_and(|e| e == "h5" || e == "csv");
-    let other = ["_candidates", "_sd", "_times", "_3d", "_3d_deviations", "_DLC_3D", "_meta"];
-    table
-        && !stem.starts_with('.')
-        && !stem.starts_with("CollectedData")
-        && !other.iter().any(|o| stem.ends_with(o))
+    table && !stem.starts_with('.') && !stem.starts_with("CollectedData") && !is_beside_tracks(&stem)
 }
 
 /// Triangulates one session from files of tracks, one place per camera of `rig`, and writes the results to `out`.
 /// `rig_path` is named in the note beside them. With [`Method::Smooth`], candidates that `limn analyze --top-k` wrote beside the
-/// tracks are looked at, too.
+/// tracks are looked at, too. Points that a person put right (`<name>_corrections.yaml` in `out`) take the places of those found.
 ///
 /// # Errors
-/// When tracks or candidates cannot be read, as [`session`], or `out` cannot be written.
+/// When tracks, candidates or corrections cannot be read, as [`session`], or `out` cannot be written.
 pub fn recording(
     rig: &Rig,
     rig_path: &Path,
@@ -140,7 +142,7 @@ pub fn recording(
     let mut choices = Vec::with_capacity(sources.len());
     for path in sources {
         watch.check()?;
-        tracks.push(path.as_deref().map(|p| read_tracks(p, watch)).transpose()?);
+        tracks.push(path.as_deref().map(|p| read_tracks(p, watch).map(|t| t.1)).transpose()?);
         let beside = path.as_deref().filter(|_| options.method == Method::Smooth);
         choices.push(beside.map(|p| read_choices(p, watch)).transpose()?.flatten());
     }
@@ -149,13 +151,25 @@ pub fn recording(
         options.accuracy = accuracy(sources);
     }
     let options = &options;
-    let outcome = session(rig, &tracks, &choices, options, watch)?;
+    let mut outcome = session(rig, &tracks, &choices, options, watch)?;
+    let corrections = Corrections::read(&out.join(format!("{name}_corrections.yaml")), name)?;
+    let corrected = corrections.apply(&rig.calibrated().unwrap_or_default(), &mut outcome.tracks);
     files::make_folder(out)?;
     let mut written = write_points(out, name, &outcome)?;
     let note = out.join(format!("{name}_3d_meta.yaml"));
-    files::write_whole(&note, note_text(rig, rig_path, name, sources, options, &outcome)?.as_bytes())?;
+    files::write_whole(
+        &note,
+        note_text(rig, rig_path, name, sources, options, &outcome, corrected)?.as_bytes(),
+    )?;
     written.push(note);
-    Ok(Recording { session: name.to_owned(), sources: sources.to_vec(), outcome, written })
+    Ok(Recording {
+        session: name.to_owned(),
+        sources: sources.to_vec(),
+        outcome,
+        corrected,
+        offsets: rig.cameras.iter().map(|m| m.offset).collect(),
+        written,
+    })
 }
 
 /// What the notes of `limn analyze` beside the tracks say of how far body parts lie from held-out labels; the root mean square
@@ -207,6 +221,7 @@ fn note_text(
     sources: &[Option<PathBuf>],
     options: &Options,
     outcome: &Outcome,
+    corrected: usize,
 ) -> Result<String> {
     let file = |p: &Path| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let cameras =
@@ -240,27 +255,10 @@ fn note_text(
         lasting_of_points: &outcome.noise.lasting,
         cameras: cameras.collect(),
         points_by_cameras: &outcome.by_cameras,
+        corrected_points: corrected,
         warnings: &outcome.warnings,
     };
     serde_yaml::to_string(&note).map_err(|e| Error::new(Kind::Format, format!("cannot write the note: {e}")))
-}
-
-#[cfg(feature = "hdf5")]
-fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<Tracks> {
-    if path.extension().is_some_and(|e| e == "h5") {
-        return crate::formats::dlc_h5::read_tracks(path, watch).map(|(_, tracks)| tracks);
-    }
-    dlc_tracks_csv::read(path, watch).map(|(_, tracks)| tracks)
-}
-
-#[cfg(not(feature = "hdf5"))]
-fn read_tracks(path: &Path, watch: &dyn Watch) -> Result<Tracks> {
-    if path.extension().is_some_and(|e| e == "h5") {
-        return Err(Error::new(Kind::Format, "this build of limn cannot read HDF5")
-            .at(path.display())
-            .mend("give the .csv beside it, or use a limn that was built with the feature `hdf5`"));
-    }
-    dlc_tracks_csv::read(path, watch).map(|(_, tracks)| tracks)
 }
 
 /// The candidates beside a table of tracks, where there are some.

@@ -74,6 +74,12 @@ pub fn session(
     })?;
     let (frames, points) = (scene.frames(), scene.points());
     watch.check()?;
+    if rig.calibration.as_ref().is_some_and(|made| made.is_poor()) {
+        let text = "the rig's calibration is poor: what is found in space may be far off; calibrate again"
+            .to_owned();
+        watch.warn(&text);
+        warnings.push(text);
+    }
     if let Some(text) = swapped(rig, &scene) {
         watch.warn(&text);
         warnings.push(text);
@@ -189,8 +195,11 @@ fn fits(rig: &Rig, scene: &Scene, found: &Tracks3d, thresholds: &[f64]) -> (Vec<
             *count += 1;
         }
     }
-    let all = found.values().len().max(1) as f64;
-    (cameras, counts.into_iter().map(|n| n as f64 / all).collect())
+    let all = counts.iter().sum::<usize>();
+    if all == 0 {
+        counts[0] = 1; // of no frames nothing was found
+    }
+    (cameras, counts.into_iter().map(|n| n as f64 / all.max(1) as f64).collect())
 }
 
 /// Whether two cameras' recordings seem to have been taken for each other's: all together fit badly, and well once two are

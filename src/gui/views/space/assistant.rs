@@ -93,7 +93,7 @@ fn write(rig: &Rig, path: PathBuf, known: bool) -> Result<PathBuf> {
             .at(path.display())
             .mend("open it to change it, or move it away"));
     }
-    rig.write(&path).map(|()| path)
+    if known { rig.replace(&path) } else { rig.write(&path) }.map(|()| path)
 }
 
 /// With names and lenses as they now are; a calibration for another lens model is none.

@@ -8,6 +8,7 @@ use crate::gui::lock;
 use crate::jobs::Handle;
 use crate::pose::Keypoint;
 use crate::show::scene3d::Scene;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -86,7 +87,8 @@ impl Hand {
 /// Writes corrections, the newest state last, by jobs; a failure keeps them for the next try.
 #[derive(Default)]
 pub(super) struct Saver {
-    waiting: Arc<Mutex<Option<(PathBuf, Corrections)>>>,
+    /// By file.
+    waiting: Arc<Mutex<BTreeMap<PathBuf, Corrections>>>,
     turn: Arc<Mutex<()>>,
     job: Option<Handle<()>>,
     /// Whether the last try failed.
@@ -96,7 +98,7 @@ pub(super) struct Saver {
 impl Saver {
     /// Begins to write.
     pub fn save(&mut self, desk: &mut Desk<'_>, path: &Path, corrections: &Corrections) {
-        *lock(&self.waiting) = Some((path.to_path_buf(), corrections.clone()));
+        lock(&self.waiting).insert(path.to_path_buf(), corrections.clone());
         self.failed = false;
         self.job = Some(desk.jobs.start_quiet("Writing the corrections", self.work()));
     }
@@ -107,10 +109,16 @@ impl Saver {
         move |_| {
             // One at a time, so that an older state never replaces a newer one.
             let _turn = lock(&turn);
-            let Some((path, corrections)) = lock(&waiting).take() else { return Ok(()) };
-            corrections.write(&path).inspect_err(|_| {
-                lock(&waiting).get_or_insert((path, corrections));
-            })
+            let all = std::mem::take(&mut *lock(&waiting));
+            let mut done = Ok(());
+            for (path, corrections) in all {
+                if let Err(e) = corrections.write(&path) {
+                    // Kept for the next try, unless something newer came meanwhile.
+                    lock(&waiting).entry(path).or_insert(corrections);
+                    done = done.and(Err(e));
+                }
+            }
+            done
         }
     }
 
@@ -124,7 +132,7 @@ impl Saver {
 
     /// Whether everything is on disk.
     pub fn is_saved(&self) -> bool {
-        self.job.is_none() && lock(&self.waiting).is_none()
+        self.job.is_none() && lock(&self.waiting).is_empty()
     }
 
     /// How safe they are, in words.
