@@ -2,7 +2,9 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mod.rs` | the view: what is in front, what each action and each click does |
+//! | `mod.rs` | the view: what is in front, and the picture |
+//! | `actions.rs` | what keys, the palette and buttons ask for |
+//! | `edits.rs` | what a click or a key does to labels |
 //! | `panels.rs` | the bars and lists around the picture |
 //! | `scene.rs` | marks, lines and ghosts of a frame |
 //! | `steps.rs` | the three modes: which body part and frame comes next (no egui) |
@@ -12,7 +14,9 @@
 //! Every edit goes through [`crate::labeling::Session`], one call for one step of undo. A drag or a run of nudges is
 //! only shown here until it ends, and then becomes one step.
 
+mod actions;
 mod aid;
+mod edits;
 mod frames;
 mod panels;
 mod scene;
@@ -32,7 +36,7 @@ use scene::Sheet;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use steps::{Deed, Mode, Step};
+use steps::Mode;
 
 /// A run of nudges ends when none came for so long.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -385,281 +389,6 @@ impl LabelView {
         }
         if !answer.clicks.is_empty() || answer.dragged.is_some() {
             answer.response.ctx.request_repaint();
-        }
-    }
-
-    fn clicked(&mut self, at: Keypoint, hit: Option<usize>, choose: bool, labels: &mut Session) {
-        // Before its picture is there nobody can mean a place on it.
-        let (Some(key), Some([w, h])) = (self.key.clone(), self.size) else { return };
-        let part = self.part;
-        let name = self.sheet.name(part).to_owned();
-        let deed = steps::click(self.mode, part, self.said(labels, part), hit, choose);
-        match deed {
-            Deed::Select(point) => {
-                self.settle(labels);
-                self.choose_part(point, labels);
-            }
-            Deed::AlreadyThere => {
-                self.hint = format!(
-                    "{name} is placed already: drag it to move it, or choose another body part or mode."
-                );
-            }
-            Deed::Place | Deed::Move if !at.inside(w as f64, h as f64) => {
-                self.hint = "A point can only be placed inside the picture.".into();
-            }
-            Deed::Place | Deed::Move => {
-                let verb = if deed == Deed::Place { "place" } else { "move" };
-                if self.edit(labels, &format!("{verb} {name}"), vec![PointEdit::new(key, part, at)]) {
-                    self.go_on(part, labels);
-                    self.selected = self.said(labels, part).place().map(|_| part);
-                }
-            }
-        }
-    }
-
-    /// Makes labels of proposals: of one point, or of all; whether there were any.
-    fn accept(&mut self, point: Option<usize>, labels: &mut Session) -> bool {
-        let Some(key) = self.key.clone() else { return false };
-        self.settle(labels);
-        let free = |p| self.said(labels, p) == Mark::Unlabeled;
-        let all = self.aid.proposals(&free).filter(|(p, _)| point.is_none_or(|one| one == *p));
-        let all: Vec<(usize, Keypoint)> = all.collect();
-        let Some((last, _)) = all.last().copied() else { return false };
-        let what = if all.len() > 1 {
-            "accept proposals".to_owned()
-        } else {
-            format!("accept {}", self.sheet.name(last))
-        };
-        let edits = all.into_iter().map(|(p, at)| PointEdit::new(key.clone(), p, at)).collect();
-        if self.edit(labels, &what, edits) {
-            self.go_on(last, labels);
-        }
-        true
-    }
-
-    /// Accepts the proposal that was clicked, if one was.
-    fn accept_under(&mut self, answer: &CanvasResponse, at: Keypoint, labels: &mut Session) -> bool {
-        let free = |p| self.said(labels, p) == Mark::Unlabeled;
-        let under = self.aid.under(&answer.place, at, &free);
-        under.is_some_and(|point| self.accept(Some(point), labels))
-    }
-
-    /// Goes on after `part` was said.
-    fn go_on(&mut self, part: usize, labels: &Session) {
-        let video = self.frames.video_of(self.frame).map_or(0..0, |v| v.frames.clone());
-        let last = self.frame + 1 >= video.end;
-        let onward = steps::onward(self.mode, part, &self.points(), |p| self.said(labels, p), last);
-        self.part = onward.part;
-        match onward.frame {
-            Step::Stay => {}
-            Step::Next => self.go_to(self.frame + 1, labels),
-            Step::First => self.go_to(video.start, labels),
-        }
-    }
-
-    /// A moved mark stays selected; in sequential and quick mode the next to do stays the next.
-    fn go_on_after_move(&mut self, point: usize, labels: &Session) {
-        if self.mode != Mode::Loop {
-            let next = steps::next_to_do(point, &self.points(), |p| self.said(labels, p));
-            self.part = next.unwrap_or(point);
-        }
-    }
-
-    fn remove(&mut self, point: usize, labels: &mut Session) {
-        let Some(key) = self.key.clone() else { return };
-        self.settle(labels);
-        if self.said(labels, point) == Mark::Unlabeled {
-            return;
-        }
-        let what = format!("remove {}", self.sheet.name(point));
-        if self.edit(labels, &what, vec![PointEdit::new(key, point, Mark::Unlabeled)]) {
-            self.choose_part(point, labels);
-        }
-    }
-
-    fn nudge(&mut self, x: f64, y: f64, labels: &Session) {
-        let Some(point) = self.selected.or(Some(self.part)) else { return };
-        let (Some(key), Some(size)) = (self.key.clone(), self.size) else { return };
-        let Some(at) = self.said(labels, point).place() else {
-            self.hint = "Select a placed point to move it with the arrow keys.".into();
-            return;
-        };
-        if self.canvas.is_dragging() || !self.may_edit(labels) {
-            return;
-        }
-        self.hint.clear();
-        let to = steps::held_inside(Keypoint::new(at.x + x, at.y + y), size);
-        self.selected = Some(point);
-        self.canvas.reveal(to);
-        self.moving = Some(Moving { key, point, to, nudged: Some(Instant::now()) });
-    }
-
-    fn copy_previous(&mut self, all: bool, labels: &mut Session) {
-        let Some(key) = self.key.clone() else { return };
-        self.settle(labels);
-        let from = self.frames.labeled_neighbour(self.frame, -1, labels.labels());
-        let Some(from) = from.and_then(|f| self.frames.keys().get(f)).cloned() else {
-            self.hint = "No earlier frame of this video has labels to copy.".into();
-            return;
-        };
-        let mut edits = Vec::new();
-        for point in 0..labels.labels().skeleton.points() {
-            let free = all || labels.mark(&key, point) == Mark::Unlabeled;
-            if let Some(at) = labels.mark(&from, point).place().filter(|_| free) {
-                let inside = self.size.is_none_or(|[w, h]| at.inside(w as f64, h as f64));
-                if inside {
-                    edits.push(PointEdit::new(key.clone(), point, at));
-                }
-            }
-        }
-        let count = edits.len();
-        if self.edit(labels, &format!("copy points from {}", from.image), edits) {
-            self.hint = format!("{} copied from {}.", counted(count, "point"), from.image);
-            self.part = steps::begin(self.mode, self.part, &self.points(), |p| self.said(labels, p));
-        }
-    }
-
-    fn hide(&mut self, points: &[usize], what: &str, labels: &mut Session) {
-        let Some(key) = self.key.clone() else { return };
-        let edits = points.iter().map(|p| PointEdit::new(key.clone(), *p, Mark::Hidden)).collect();
-        if self.edit(labels, what, edits)
-            && let Some(last) = points.last()
-        {
-            self.selected = None;
-            self.go_on(*last, labels);
-        }
-    }
-
-    /// Undoes or does again, and goes to the frame that changed.
-    fn turn_back(&mut self, redo: bool, labels: &mut Session) {
-        self.settle(labels);
-        let step = if redo { labels.redo() } else { labels.undo() };
-        let Some(step) = step else {
-            let what = if redo { "do again" } else { "undo" };
-            if self.may_edit(labels) {
-                self.hint = format!("There is nothing to {what}.");
-            }
-            return;
-        };
-        let here = self.key.as_ref().is_some_and(|k| step.keys.contains(k));
-        let there = step.keys.first().and_then(|k| self.frames.index_of(k));
-        match there {
-            Some(frame) if !here => self.go_to(frame, labels),
-            _ => {
-                self.selected = None;
-                self.part = steps::begin(self.mode, self.part, &self.points(), |p| self.said(labels, p));
-            }
-        }
-        self.hint = format!("{}: {}", if redo { "Done again" } else { "Undone" }, step.what);
-    }
-
-    /// Does what keys, the palette and buttons ask for.
-    fn act(&mut self, ctx: &egui::Context, desk: &mut Desk<'_>) {
-        if let Some(frame) = self.wanted.take() {
-            self.settle(&mut desk.open.labels);
-            self.hint.clear();
-            self.go_to(frame, &desk.open.labels);
-            self.scroll = false;
-        }
-        let queued = std::mem::take(&mut self.queued);
-        // While a point hangs on the pointer, a key must not carry it to another frame or take it away.
-        let held = self.canvas.is_pressed();
-        for action in queued.into_iter().chain(desk.fired.iter()).filter(|_| !held).collect::<Vec<_>>() {
-            self.one(action, desk);
-            ctx.request_repaint();
-        }
-        if self.moving.as_ref().is_some_and(|m| m.nudged.is_some()) {
-            if ctx.input(|i| i.viewport().close_requested()) {
-                self.settle(&mut desk.open.labels);
-            }
-            ctx.request_repaint_after(PAUSE);
-        }
-    }
-
-    fn one(&mut self, action: Action, desk: &mut Desk<'_>) {
-        use Action as A;
-        let labels = &mut desk.open.labels;
-        let step = |by| self.frames.step(self.frame, by, self.filter);
-        let go = match action {
-            A::NextPicture => Some(step(1)),
-            A::PreviousPicture => Some(step(-1)),
-            A::FirstPicture => Some(0),
-            A::LastPicture => Some(self.frames.keys().len().saturating_sub(1)),
-            A::NextUnlabeled => {
-                let next = self.frames.next_unlabeled(self.frame);
-                if next.is_none() {
-                    self.hint = "Every frame is labeled. Train a model next.".into();
-                }
-                next
-            }
-            _ => None,
-        };
-        if let Some(frame) = go {
-            self.settle(labels);
-            self.hint.clear();
-            self.go_to(frame, labels);
-            return;
-        }
-        match action {
-            A::Undo => self.turn_back(false, labels),
-            A::Redo => self.turn_back(true, labels),
-            A::Save => self.settle(labels),
-            A::NextPart | A::PreviousPart => {
-                self.settle(labels);
-                let by = if action == A::NextPart { 1 } else { -1 };
-                self.choose_part(steps::turn(self.part, &self.points(), by), labels);
-            }
-            A::RemovePoint => self.remove(self.selected.unwrap_or(self.part), labels),
-            A::NotVisible => {
-                let point = self.part;
-                let what = format!("{} is not visible", self.sheet.name(point));
-                self.hide(&[point], &what, labels);
-            }
-            A::RestNotVisible => {
-                self.settle(labels);
-                let rest: Vec<usize> =
-                    self.points().filter(|p| self.said(labels, *p) == Mark::Unlabeled).collect();
-                self.hide(&rest, "all others are not visible", labels);
-            }
-            A::CopyPrevious => self.copy_previous(false, labels),
-            A::CopyAllPrevious => self.copy_previous(true, labels),
-            A::AcceptProposal | A::AcceptAllProposals => {
-                let point = (action == A::AcceptProposal).then_some(self.part);
-                if !self.accept(point, labels) {
-                    self.hint =
-                        "No other camera shows where to place it: label it in two of them first.".into();
-                }
-            }
-            A::NudgeLeft => self.nudge(-1.0, 0.0, labels),
-            A::NudgeRight => self.nudge(1.0, 0.0, labels),
-            A::NudgeUp => self.nudge(0.0, -1.0, labels),
-            A::NudgeDown => self.nudge(0.0, 1.0, labels),
-            A::PushLeft => self.nudge(-10.0, 0.0, labels),
-            A::PushRight => self.nudge(10.0, 0.0, labels),
-            A::PushUp => self.nudge(0.0, -10.0, labels),
-            A::PushDown => self.nudge(0.0, 10.0, labels),
-            A::LabelMode => self.mode = self.mode.next(),
-            A::FitPicture => self.canvas.fit(),
-            A::ActualSize => self.canvas.actual_size(),
-            A::Closer => self.canvas.zoom(1.25),
-            A::Farther => self.canvas.zoom(0.8),
-            A::Magnifier => self.canvas.magnifier = !self.canvas.magnifier,
-            A::ShowSkeleton => self.tools.skeleton = !self.tools.skeleton,
-            A::ShowNames => self.tools.names = !self.tools.names,
-            A::ShowGhosts => self.tools.ghosts = !self.tools.ghosts,
-            _ => {
-                if let Some(group) = panels::ANIMALS.iter().position(|a| *a == action) {
-                    self.choose_group(group, labels);
-                }
-            }
-        }
-    }
-
-    fn choose_group(&mut self, group: usize, labels: &mut Session) {
-        if group < self.sheet.groups.len() {
-            self.settle(labels);
-            (self.group, self.selected) = (group, None);
-            self.part = steps::begin(self.mode, self.part, &self.points(), |p| self.said(labels, p));
         }
     }
 
