@@ -415,9 +415,7 @@ impl Window<'_> {
                 let drawn = factor.solve(&chain.right)?;
                 for i in (0..self.at.len()).filter(|i| agree[*i] >= 2) {
                     let (block, row) = self.place(i / n, i % n);
-                    for k in row..row + 3 {
-                        sums[i % n].0[which] += drawn[block][k] * drawn[block][k];
-                    }
+                    sums[i % n].0[which] += drawn[block].fixed_rows::<3>(row).norm_squared();
                 }
                 Some(())
             };
