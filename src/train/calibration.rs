@@ -5,7 +5,7 @@ use super::verdict::human;
 use crate::net::{Calibration, logit};
 use serde::Serialize;
 
-/// Fewer labelled points fit no map.
+/// Fewer points fit no map.
 const FEWEST: usize = 20;
 /// Where all points are right, or all wrong, it takes so many to say how sure that is.
 const FEWEST_ONE_SIDED: usize = 50;
@@ -96,9 +96,32 @@ pub fn platt(points: &[(f64, bool)], within_px: f64) -> Option<Calibration> {
         .filter(|c| c.slope.is_finite() && c.offset.is_finite())
 }
 
-/// Logit and outcome of every labelled point.
-fn outcomes(judged: &[Judged], within_px: f64) -> Vec<(f64, bool)> {
-    judged.iter().flat_map(Judged::errors).map(|(_, e, l)| (logit(l), e <= within_px)).collect()
+/// Of each frame the points whose outcome is known: which, their likelihood, and whether they are right.
+///
+/// Right is what lies within so many pixels of its label. What a person left out of a frame that they labelled cannot be seen
+/// there, so that whatever the network says of it is wrong. (Where a body part is missing from more than half of the labelled
+/// frames, it may have been added later, and nothing is taken from that.)
+pub(super) fn told(judged: &[Judged], within_px: f64) -> Vec<Vec<(usize, f64, bool)>> {
+    let labelled: Vec<&Judged> = judged.iter().filter(|j| j.label.iter().any(Option::is_some)).collect();
+    let usual = |point: usize| {
+        2 * labelled.iter().filter(|j| j.label.get(point).is_some_and(Option::is_some)).count()
+            >= labelled.len()
+    };
+    let usual: Vec<bool> = (0..judged.first().map_or(0, |j| j.label.len())).map(usual).collect();
+    let of = |j: &Judged| {
+        let any = j.label.iter().any(Option::is_some);
+        let left_out =
+            j.label.iter().zip(&j.prediction).zip(&usual).enumerate().filter_map(|(i, ((l, p), usual))| {
+                (any && l.is_none() && *usual && p.1.is_finite()).then_some((i, p.1, false))
+            });
+        j.errors().map(|(i, e, l)| (i, l, e <= within_px)).chain(left_out).collect()
+    };
+    judged.iter().map(of).collect()
+}
+
+/// Logit and outcome of every point whose outcome is known.
+fn outcomes(told: &[Vec<(usize, f64, bool)>]) -> Vec<(f64, bool)> {
+    told.iter().flatten().map(|(_, l, right)| (logit(*l), *right)).collect()
 }
 
 /// The map of a network from frames that it did not learn from, whose likelihoods are the network's own; why there is
@@ -107,12 +130,12 @@ fn outcomes(judged: &[Judged], within_px: f64) -> Vec<(f64, bool)> {
 /// # Errors
 /// A sentence, when the points are too few.
 pub fn calibrate(judged: &[Judged], within_px: f64) -> Result<Calibration, String> {
-    let points = outcomes(judged, within_px);
+    let points = outcomes(&told(judged, within_px));
     let right = points.iter().filter(|(_, right)| *right).count();
     let one_sided = right == 0 || right == points.len();
     if points.len() < FEWEST {
         return Err(format!(
-            "{} labelled test points are too few to calibrate the likelihood: {FEWEST} are needed",
+            "{} test points are too few to calibrate the likelihood: {FEWEST} are needed",
             points.len()
         ));
     }
@@ -137,10 +160,11 @@ pub fn cross_fitted(judged: &[Judged], within_px: f64) -> Option<Vec<Vec<f64>>> 
         return None;
     }
     let mut chances = Vec::with_capacity(n);
+    let told = told(judged, within_px);
     for part in 0..parts {
         let (from, to) = (part * n / parts, (part + 1) * n / parts);
-        let mut others = outcomes(&judged[..from], within_px);
-        others.extend(outcomes(&judged[to..], within_px));
+        let mut others = outcomes(&told[..from]);
+        others.extend(outcomes(&told[to..]));
         let map = platt(&others, within_px)?;
         chances.extend(
             judged[from..to].iter().map(|j| j.prediction.iter().map(|(_, l)| map.apply(*l)).collect()),
@@ -244,7 +268,7 @@ impl Bin {
 pub struct Calibrated {
     /// A point counts as right within so many pixels of its label.
     pub within_px: f64,
-    /// Labelled points of test frames.
+    /// Points of test frames that are labelled, or were left out as they cannot be seen.
     pub n_points: usize,
     /// The share of them that is right.
     pub share_within: Option<f64>,
@@ -276,13 +300,13 @@ impl Calibrated {
         let raw = self.raw.as_ref().map_or_else(String::new, |r| format!(" ({:.3} before)", r.ece));
         let means = if self.tracks_carry == "calibrated" {
             format!(
-                "The likelihood that tracks of this model carry is the chance of lying within {px:.0} px of where a \
-                 person would click"
+                "The likelihood that tracks of this model carry is the chance that a person would click the point, within \
+                 {px:.0} px of there"
             )
         } else {
             format!(
-                "Calibrated, the likelihood would be the chance of lying within {px:.0} px of where a person would \
-                 click; tracks of this model carry the network's own, for its description holds no calibration: train \
+                "Calibrated, the likelihood would be the chance that a person would click the point, within {px:.0} px of \
+                 there; tracks of this model carry the network's own, for its description holds no calibration: train \
                  again to have one"
             )
         };
@@ -363,6 +387,25 @@ mod tests {
         assert!(calibrate(&frames(50, &|_| true), 5.0).is_ok());
         assert!(cross_fitted(&frames(1, &|_| true), 5.0).is_none());
         assert_eq!((within_px((640, 480)), within_px((1920, 1440)), within_px((0, 0))), (5.0, 16.0, 5.0));
+    }
+
+    #[test]
+    fn what_was_left_out_is_wrong_wherever_it_is_put() {
+        // Two parts, the second hidden in every third frame, where the network guesses all the same.
+        let frames = |hidden: usize| -> Vec<Judged> {
+            let frame = |i: usize| {
+                let mut j = judged(i, &[(2.0, true), (1.5, true)]);
+                j.label[1] = j.label[1].filter(|_| i % hidden != 0);
+                j
+            };
+            (0..90).map(frame).collect()
+        };
+        let map = calibrate(&frames(3), 5.0).unwrap();
+        assert!(map.of_logit(1.5) < 0.75 && map.of_logit(2.0) > 0.9, "{map:?}");
+        // A part that was added late is missing from most frames, and that says nothing.
+        let late: Vec<Judged> = frames(1);
+        assert!(calibrate(&late, 5.0).unwrap().of_logit(1.5) > 0.9);
+        assert!(told(&[], 5.0).is_empty());
     }
 
     #[test]

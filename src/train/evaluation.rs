@@ -12,7 +12,7 @@
 //! # Ok::<(), limn::Error>(())
 //! ```
 
-use super::calibration::{Calibrated, Reliability, calibrate, cross_fitted, within_px};
+use super::calibration::{Calibrated, Reliability, calibrate, cross_fitted, told, within_px};
 use super::curve::LearningCurve;
 use super::evaluate::{Judged, Report, Summary, judge, point_title};
 use super::pck::Pck;
@@ -411,9 +411,10 @@ fn carried(judged: &Judged, map: Option<&Calibration>) -> Judged {
 /// there is one. Each network has a map of its own.
 fn likelihoods(measured: &[Measured], within_px: f64) -> (Calibrated, Option<Vec<Vec<f64>>>) {
     let right = |test: &[Judged], chance: &dyn Fn(usize, usize, f64) -> f64| -> Vec<(f64, f64, bool)> {
-        test.iter()
+        told(test, within_px)
+            .into_iter()
             .enumerate()
-            .flat_map(|(f, j)| j.errors().map(move |(i, e, l)| (l, chance(f, i, l), e <= within_px)))
+            .flat_map(|(f, all)| all.into_iter().map(move |(i, l, right)| (l, chance(f, i, l), right)))
             .collect()
     };
     let raw: Vec<_> = measured.iter().flat_map(|m| right(&m.test, &|_, _, l| l)).collect();
