@@ -67,6 +67,16 @@ fn a_rig_is_begun_calibrated_and_handed_on() {
     assert!(code == 1 && report["kept"] == false && report["verdict"]["grade"] == "poor", "{report}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
 
+    // Another board than the one filmed: what its markers say of it.
+    for (board, words) in [("8x6", "up to 16"), ("5x7", "7 squares across and 5 down"), ("5x5", "up to 16")] {
+        let wrong = at(&format!("wrong-{board}"));
+        let board = format!("charuco:{board}:30:23:DICT_4X4_50");
+        let (code, _) = json(&["calibrate", &wrong, "--new", "--cameras", &names, "--board", &board]);
+        assert_eq!(code, 0);
+        let (code, report) = json(&["calibrate", &wrong, &films[0], &films[1]]);
+        assert!(code == 1 && (report.to_string().contains(words)), "{board}: {report}");
+    }
+
     let other = at("other/rig.yaml");
     let out = limn(&["calibrate", &other, "--import", &toml]).output().unwrap();
     assert!(out.status.success(), "{out:?}");

@@ -15,12 +15,16 @@ use super::{Camera, epipolar};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::pose::{Keypoint, PointName, Spot, Tracks3d};
+use crate::sealed::hex;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The newest form of the file that this program knows.
 const VERSION: u32 = 1;
+/// Clicks of one point are nearer together than this, on average, unless one of them is a slip.
+const FAR_PX: f64 = 20.0;
 /// Half a year of 60 frames a second.
 const LAST_FRAME: usize = 1_000_000_000;
 
@@ -191,20 +195,50 @@ impl Corrections {
         before
     }
 
-    /// Puts the corrected points into `tracks`, each where its clicks meet with `cameras` as they are calibrated now (where fewer than
-    /// two of them are known, where it was put). How many were; frames and points that the tracks do not have are left out.
-    pub fn apply(&self, cameras: &[Camera], tracks: &mut Tracks3d) -> usize {
-        let mut count = 0;
-        for (frame, all) in self.frames.range(..tracks.frames()) {
-            for correction in all {
-                let Some(point) = tracks.skeleton.index_of(correction.name()) else { continue };
+    /// Puts the corrected points into `tracks`, each where its clicks meet with `cameras` as they are calibrated now; without cameras,
+    /// where it was put. How many were, and what was left out or looks wrong, in words.
+    pub fn apply(&self, cameras: &[Camera], tracks: &mut Tracks3d) -> (usize, Vec<String>) {
+        let (mut count, mut told) = (0, Vec::new());
+        for (frame, correction) in self.frames.iter().flat_map(|(f, all)| all.iter().map(move |c| (*f, c))) {
+            let name = correction.name();
+            let point = tracks.skeleton.index_of(name).filter(|_| frame < tracks.frames());
+            let Some(point) = point else {
+                told.push(format!(
+                    "`{}` of frame {frame} is corrected, and the tracks have no such",
+                    name.bodypart
+                ));
+                continue;
+            };
+            let spot = if cameras.is_empty() {
+                Some(correction.spot())
+            } else {
                 let seen: Vec<Option<Keypoint>> = cameras.iter().map(|c| correction.click(&c.name)).collect();
-                let spot = epipolar::triangulate_clicks(cameras, &seen);
-                tracks.set(*frame, point, Some(spot.unwrap_or_else(|| correction.spot())));
-                count += 1;
+                epipolar::triangulate_clicks(cameras, &seen)
+            };
+            match spot {
+                None => {
+                    told.push(format!(
+                        "the correction of `{}` in frame {frame} is left out: its clicks in this rig's cameras meet nowhere",
+                        name.bodypart
+                    ));
+                    continue;
+                }
+                Some(spot) if spot.error > FAR_PX => told.push(format!(
+                    "the clicks of `{}` in frame {frame} are {:.0} px apart: look at them again",
+                    name.bodypart, spot.error
+                )),
+                Some(_) => {}
             }
+            tracks.set(frame, point, spot);
+            count += 1;
         }
-        count
+        (count, told)
+    }
+
+    /// The checksum of a file of corrections, which results that contain them name; none where there is no file.
+    #[must_use]
+    pub fn checksum(path: &Path) -> Option<String> {
+        Some(hex(&Sha256::digest(std::fs::read(path).ok()?)))
     }
 
     /// Reads the file; there are none where it does not exist.
@@ -283,7 +317,12 @@ mod tests {
         for (frame, part) in [(1, "tail"), (2, "ear"), (9, "tail")] {
             all.set(frame, PointName { individual: "", bodypart: part }, Some(of(part, 4.0)));
         }
-        assert_eq!(all.apply(&[], &mut tracks), 1, "no ear and no frame 9");
+        let (count, told) = all.apply(&[], &mut tracks);
+        assert!(count == 1 && told.len() == 2 && told[0].contains("`ear` of frame 2"), "{told:?}");
+        // A rig without the cameras that were clicked in cannot use them.
+        let other = Camera::new("other", [640, 480], crate::camera::Lens::plain(500.0, [640, 480]));
+        let (count, told) = all.apply(&[other], &mut tracks);
+        assert!(count == 0 && told[0].contains("meet nowhere"), "{told:?}");
         assert_eq!(tracks.get(1, 1).map(|s| (s.at[0], s.likelihood)), Some((4.0, 1.0)));
     }
 

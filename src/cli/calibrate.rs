@@ -1,8 +1,9 @@
 use super::{Report, Terminal};
-use crate::camera::calibrate::Options;
+use crate::camera::calibrate::{Grade, Options, dictionaries};
 use crate::camera::{Board, LensModel, Mount, Rig, anipose};
 use crate::error::{Error, Kind, Result};
 use crate::files;
+use crate::sealed::keep_copy;
 use crate::show::{self, Calibrated};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,7 @@ fn board(text: &str) -> Result<Board, String> {
         ["charuco", wide, square, marker, dictionary] => {
             let (columns, rows) = size(wide)?;
             let (square, marker) = (number(square)?, number(marker)?);
+            let dictionary = dictionaries().find(|d| d.eq_ignore_ascii_case(dictionary))?;
             Some(Board::Charuco { columns, rows, square, marker, dictionary: dictionary.to_owned() })
         }
         _ => None,
@@ -115,7 +117,11 @@ fn import(args: &Args, file: &Path) -> Result<Report> {
 
 /// The cameras for Anipose.
 fn export(rig: &Rig, file: &Path) -> Result<Report> {
-    anipose::write(file, &rig.calibrated()?)?;
+    let cameras = rig.calibrated()?;
+    if file.exists() {
+        keep_copy(file, "before")?;
+    }
+    anipose::write(file, &cameras)?;
     Ok(Report::new(format!("written to {}", file.display()), json!({ "calibration": file })))
 }
 
@@ -152,13 +158,17 @@ fn begin(args: &Args) -> Result<Report> {
 fn report(made: &Calibrated) -> Report {
     let Calibrated { done, shots: found, rig, folder, pictures, kept } = made;
     let mut text = format!(
-        "{:.3} px from {} corners of {} boards in {found} shots ({:.3} px before lenses were adjusted too)\n",
+        "{:.3} px from {} corners of {} views of the board in {found} shots ({:.3} px before lenses were adjusted too)\n",
         done.rms,
         done.residuals.len(),
         done.sights.len(),
         done.rms_before
     );
     for c in &done.cameras {
+        if c.boards == 0 {
+            text += &format!("  {:<12} no board of its own fits those of the others\n", c.name);
+            continue;
+        }
         text += &format!(
             "  {:<12} {:.3} px ({:.3} by itself), {} boards, {:.0} % of the picture; focal length {:.1} ({:.1}) px",
             c.name,
@@ -201,7 +211,7 @@ fn report(made: &Calibrated) -> Report {
         "pictures": pictures,
     });
     let mut report = Report::new(text, json);
-    report.bad = !kept;
+    report.bad = done.verdict.grade == Grade::Poor;
     report
 }
 

@@ -1,9 +1,10 @@
 use super::{Report, Terminal};
 use crate::error::{Error, Kind, Result};
 use crate::files;
+use crate::formats::{is_beside_tracks, times};
 use crate::project::Project;
 use crate::track::kinematics::{Kinematics, Wanted, What, measure};
-use crate::track::{Found, Positions, times_beside};
+use crate::track::{Found, Positions};
 use crate::watch::Watch;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,19 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     let angles = args.angles.iter().map(|a| three(a)).collect::<Result<Vec<_>>>()?;
-    let results: Vec<PathBuf> = args.files.iter().map(|f| result(f, args.out.as_deref())).collect();
+    // A wildcard takes what lies beside tracks as well.
+    let beside = |f: &&PathBuf| {
+        let stem = f.file_stem().unwrap_or_default().to_string_lossy();
+        is_beside_tracks(&stem) && !stem.ends_with("_3d") && !stem.ends_with("_DLC_3D")
+    };
+    let given: Vec<PathBuf> = args.files.iter().filter(|f| !beside(f)).cloned().collect();
+    if given.is_empty() {
+        let what = "these files lie beside tracks and are none themselves";
+        return Err(
+            Error::new(Kind::Usage, what).mend("give the tracks: the names without _times, _sd and the like")
+        );
+    }
+    let results: Vec<PathBuf> = given.iter().map(|f| result(f, args.out.as_deref())).collect();
     for (i, path) in results.iter().enumerate() {
         if results.iter().take(i).any(|p| p == path) {
             return Err(Error::new(Kind::Usage, "two files would have the same result")
@@ -57,13 +70,14 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
         files::make_folder(out)?;
     }
     let (mut text, mut list) = (String::new(), Vec::new());
-    for (file, path) in args.files.iter().zip(&results) {
+    for (file, path) in given.iter().zip(&results) {
         terminal.check()?;
         let mut tracks = Found::read(file, terminal)?;
-        let corrected = tracks.correct(file)?;
+        let (corrected, unused) = tracks.correct(file)?;
+        unused.iter().take(10).for_each(|text| terminal.warn(text));
         if corrected > 0 {
-            terminal
-                .note(&format!("{}: {corrected} points that a person put right are used", file.display()));
+            let points = if corrected == 1 { "1 point".to_owned() } else { format!("{corrected} points") };
+            terminal.note(&format!("{}: {points} that a person put right are used", file.display()));
         }
         let joined = skeleton.as_ref().map(|s| Wanted::of_skeleton(s, tracks.skeleton()));
         let mut wanted = match (&angles[..], joined) {
@@ -72,7 +86,11 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
             (_, Some(joined)) => Wanted { angles: angles.clone(), ..joined },
         };
         wanted.fps = args.fps;
-        wanted.times = if args.fps.is_none() { times_beside(file, tracks.frames()) } else { None };
+        wanted.times = if args.fps.is_none() {
+            times::beside(file).filter(|t| t.len() == tracks.frames())
+        } else {
+            None
+        };
         wanted.window = args.smooth_window;
         wanted.min_likelihood = args.min_likelihood;
         let found = measure(&tracks, &wanted).map_err(|e| e.at(file.display()))?;

@@ -146,16 +146,6 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Report> {
     Ok(report)
 }
 
-/// When the frames were taken, by the first camera that knows it of all of them.
-#[cfg(feature = "hdf5")]
-fn times(done: &Recording, frames: usize) -> Option<Vec<f64>> {
-    done.sources.iter().zip(&done.offsets).find_map(|(path, offset)| {
-        let all = crate::track::all_times_beside(path.as_ref()?)?;
-        let first = usize::try_from(*offset).ok()?;
-        all.get(first..first.checked_add(frames)?).map(<[f64]>::to_vec)
-    })
-}
-
 /// A file of NWB for every animal.
 #[cfg(feature = "hdf5")]
 fn nwb(
@@ -166,8 +156,9 @@ fn nwb(
     done: &Recording,
 ) -> Result<Vec<PathBuf>> {
     use crate::formats::nwb::{self, About, Clock, Subject};
+    use crate::formats::times;
     let frames = done.outcome.tracks.frames();
-    let clock = match (args.fps, times(done, frames)) {
+    let clock = match (args.fps, times::beside(&out.join(format!("{session}_3d.csv")))) {
         (Some(fps), _) => Clock::Rate(fps),
         (None, Some(times)) => Clock::Times(times),
         _ => {
@@ -226,7 +217,9 @@ fn words(done: &Recording) -> String {
         };
     }
     if done.corrected > 0 {
-        text += &format!("  {} points that a person put right are in place of those found\n", done.corrected);
+        let points =
+            if done.corrected == 1 { "1 point".to_owned() } else { format!("{} points", done.corrected) };
+        text += &format!("  {points} that a person put right stand in place of what was found\n");
     }
     for path in &done.written {
         text += &format!("  written to {}\n", path.display());

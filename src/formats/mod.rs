@@ -8,6 +8,7 @@
 //! | [`dlc_3d`] | DeepLabCut's keypoints in space, as CSV and (feature `hdf5`) as pandas HDF5 file | `docs/formats/tracks-3d.md` |
 //! | [`anipose_csv`] | keypoints in space as Anipose's CSV, with deviations | `docs/formats/tracks-3d.md` |
 //! | `candidates` (feature `hdf5`) | limn's own: several candidates for every point | `docs/formats/limn-candidates.md` |
+//! | [`times`] | limn's own: the time of every frame | `docs/formats/tracks-3d.md` |
 //! | `nwb` (feature `hdf5`) | keypoints in space for NWB with `ndx-pose`, written only | `docs/formats/tracks-3d.md` |
 //!
 //! ```
@@ -47,6 +48,7 @@ mod pandas;
 mod part;
 #[cfg(test)]
 mod testing;
+pub mod times;
 
 /// Whether a table of this name, without its ending, is one of those that limn and DeepLabCut write beside 2D tracks, and no
 /// tracks itself.

@@ -60,7 +60,7 @@ impl LabelStore {
                 Severity::Error,
                 root,
                 "no picture is labelled".into(),
-                "label some in DeepLabCut's labeller, or write its CSV table",
+                "label some with `limn label`, in DeepLabCut's labeller, or write its CSV table",
             ),
             1 => add(
                 Severity::Warning,

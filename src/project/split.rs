@@ -444,7 +444,7 @@ fn labelled(labels: &Labels) -> Result<Vec<FrameKey>> {
     }
     let what = if keys.is_empty() { "no picture is labelled" } else { "only one picture is labelled" };
     Err(Error::new(Kind::Labels, format!("{what}, and a split needs one to train and one to test on"))
-        .mend("label more pictures in DeepLabCut's labeller or any program that writes its table; 20 to 200 are usual"))
+        .mend("label more pictures with `limn label`, in DeepLabCut's labeller or any program that writes its table; 20 to 200 are usual"))
 }
 
 fn videos_of<'a>(keys: impl Iterator<Item = &'a FrameKey>) -> BTreeSet<&'a str> {

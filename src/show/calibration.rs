@@ -29,8 +29,8 @@ pub struct Calibrated {
 }
 
 /// Calibrates the rig in `rig` (rig.yaml or its folder) by `files` (videos, pictures, folders of them), of each video some
-/// `frames` moments and at most `boards` boards, and writes the result into rig.yaml (see [`Calibrated::kept`]) and `calibration/`
-/// beside it.
+/// `frames` moments and at most `boards` boards, and writes the result into rig.yaml and `calibration/` beside it (of one
+/// that is not [`kept`](Calibrated::kept) into `calibration-poor/`).
 ///
 /// # Errors
 /// As [`calibrate::look`] and [`calibrate::calibrate`], and when the folder cannot be written; rig.yaml stays as it was then.
@@ -47,9 +47,9 @@ pub fn calibrate_rig(
     let shots = seen.shots.len();
     let seen = calibrate::choose(&rig, seen, boards)?;
     let done = calibrate::calibrate(&rig, &seen, options, watch)?;
-    let folder = files::folder_of(&path).join("calibration");
-    let pictures = calibration(&done, &folder)?;
     let kept = done.verdict.grade != Grade::Poor || rig.calibrated().is_err();
+    let folder = files::folder_of(&path).join(if kept { "calibration" } else { "calibration-poor" });
+    let pictures = calibration(&done, &folder)?;
     if kept {
         done.rig.replace(&path)?;
     } else {

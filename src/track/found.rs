@@ -5,6 +5,7 @@ use crate::formats::{anipose_csv, dlc_3d, dlc_tracks_csv};
 use crate::pose::{Skeleton, Tracks, Tracks3d};
 use crate::watch::Watch;
 use nalgebra::Vector3;
+use serde::Deserialize;
 use std::path::Path;
 
 /// The tracks of a file, of whichever sort.
@@ -42,35 +43,28 @@ impl Found {
         }
     }
 
-    /// Puts in what a person corrected, where the file is `<session>_3d.csv` and `<session>_corrections.yaml` lies beside it; how
-    /// many points.
+    /// Puts in what a person corrected, where the file is `<session>_3d.csv` and `<session>_corrections.yaml` lies beside it, unless
+    /// the note beside it says that these corrections are in it; how many points, and what could not be used.
     ///
     /// # Errors
     /// When the corrections cannot be read.
-    pub fn correct(&mut self, path: &Path) -> Result<usize> {
+    pub fn correct(&mut self, path: &Path) -> Result<(usize, Vec<String>)> {
+        #[derive(Deserialize)]
+        struct Note {
+            corrections: Option<String>,
+        }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let (Self::Space(tracks), Some(session)) = (self, stem.strip_suffix("_3d")) else { return Ok(0) };
+        let (Self::Space(tracks), Some(session)) = (self, stem.strip_suffix("_3d")) else {
+            return Ok((0, Vec::new()));
+        };
         let beside = path.with_file_name(format!("{session}_corrections.yaml"));
+        let note = std::fs::read_to_string(path.with_file_name(format!("{stem}_meta.yaml"))).ok();
+        let known = note.and_then(|text| serde_yaml::from_str::<Note>(&text).ok()?.corrections);
+        if known.is_some() && known == Corrections::checksum(&beside) {
+            return Ok((0, Vec::new()));
+        }
         Ok(Corrections::read(&beside, session)?.apply(&[], tracks))
     }
-}
-
-/// The times of the frames in seconds, where limn's table of them (`<name>_times.csv`) lies beside the tracks and fits.
-#[must_use]
-pub fn times_beside(tracks: &Path, frames: usize) -> Option<Vec<f64>> {
-    all_times_beside(tracks).filter(|times| times.len() == frames)
-}
-
-/// The same, of however many frames there are.
-#[must_use]
-pub fn all_times_beside(tracks: &Path) -> Option<Vec<f64>> {
-    let stem = tracks.file_stem()?.to_string_lossy();
-    let text = std::fs::read_to_string(tracks.with_file_name(format!("{stem}_times.csv"))).ok()?;
-    let mut lines = text.lines();
-    lines.next().filter(|head| head.starts_with("frame,time_s"))?;
-    let times: Vec<f64> = lines.map(|l| l.split(',').nth(1)?.parse().ok()).collect::<Option<_>>()?;
-    let rise = times.windows(2).all(|w| matches!(w, [a, b] if a < b));
-    rise.then_some(times)
 }
 
 /// The first, or the second where only that one is of its sort; else what is wrong with the first.
@@ -140,13 +134,6 @@ mod tests {
             assert!(matches!(read("p.h5"), Ok(Found::Plane(_))));
             assert!(matches!(read("s.h5"), Ok(Found::Space(_))));
         }
-        let times = |text: &str| {
-            std::fs::write(dir.path().join("p_times.csv"), text).unwrap();
-            times_beside(&dir.path().join("p.csv"), 2)
-        };
-        assert_eq!(times("frame,time_s\n0,0.5\n1,0.75\n"), Some(vec![0.5, 0.75]));
-        assert_eq!(times("frame,time_s\n0,0.5\n1,0.5\n"), None);
-        assert_eq!(times("frame,time_s\n0,0.5\n"), None);
         assert_eq!(read("none.csv").unwrap_err().kind(), Kind::NotFound);
         assert_eq!(read("p.txt").unwrap_err().kind(), Kind::Usage);
         std::fs::write(dir.path().join("x.csv"), "1,2,3\n").unwrap();

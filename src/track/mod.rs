@@ -23,7 +23,7 @@
 mod found;
 pub mod kinematics;
 
-pub use found::{Found, all_times_beside, times_beside};
+pub use found::Found;
 
 use crate::pose::{Skeleton, Tracks, Tracks3d};
 use nalgebra::Vector3;

@@ -344,7 +344,7 @@ pub fn snapshot(project: &Project, shuffle: u32, which: &str) -> Result<PathBuf>
 fn no_model(place: &Path, shuffle: u32) -> Error {
     Error::new(Kind::NotFound, format!("there is no trained model of shuffle {shuffle}"))
         .at(place.display())
-        .mend(format!("train one with `limn train --shuffle {shuffle}`"))
+        .mend(format!("train one with `limn train PROJECT --shuffle {shuffle}`"))
 }
 
 /// The split of a shuffle; a project that has none at all gets one drawn with its own `TrainingFraction`.

@@ -323,6 +323,30 @@ pub fn suspicion(board: &Board, pictures: &[Picture]) -> Option<(String, String)
     }
 }
 
+/// Why corners may not fit a ChArUco board though its markers are found: it has more of them, or fewer, or is as many squares
+/// across as it should be down.
+#[must_use]
+pub fn other_size(board: &Board, pictures: &[Picture]) -> Option<String> {
+    let Board::Charuco { columns, rows, dictionary: name, .. } = board else { return None };
+    let number = dictionary(name).ok()?;
+    let ids = |p: &Picture| -> opencv::Result<Vec<i32>> {
+        Ok(markers(&grey(p)?, &aruco::get_predefined_dictionary_i32(number)?)?.1.to_vec())
+    };
+    let mut all: Vec<i32> = pictures.iter().flat_map(|p| ids(p).unwrap_or_default()).collect();
+    all.sort_unstable();
+    // A single one may be a chance likeness.
+    let highest = usize::try_from(all.windows(2).rev().find(|w| w[0] == w[1])?[0]).ok()?;
+    let (there, here) = (highest + 1, columns * rows / 2);
+    Some(if there == here {
+        format!("its {here} markers are all seen; it may be {rows} squares across and {columns} down")
+    } else {
+        let seen = if there > here { "are seen" } else { "and no higher ones are seen" };
+        format!(
+            "markers of numbers up to {highest} {seen}, where a board of {columns} x {rows} squares has {here}"
+        )
+    })
+}
+
 fn mirror(picture: &Picture) -> Picture {
     let width = picture.width();
     let mut out = Picture::new(width, picture.height());

@@ -169,6 +169,10 @@ pub(super) fn verdict(
     }
     for f in facts {
         let n = &f.name;
+        if f.boards == 0 {
+            say(Grade::Poor, format!("`{n}`: none of its boards fits those of the others"));
+            continue;
+        }
         if f.rms_px > 1.0 && rms <= 2.0 {
             say(
                 Grade::Fair,

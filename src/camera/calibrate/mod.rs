@@ -102,6 +102,8 @@ pub struct Seen {
     pub own_files: Vec<usize>,
     /// and some of its pictures that show no board.
     pub without: Vec<Vec<Picture>>,
+    /// A few that show it.
+    pub with: Vec<Vec<Picture>>,
 }
 
 /// How to calibrate.
@@ -159,7 +161,16 @@ pub fn calibrate(rig: &Rig, seen: &Seen, options: &Options, watch: &dyn Watch) -
         .map(|(i, mount)| {
             let sights: Vec<&Sight> = seen.sights.iter().filter(|s| s.camera == i).collect();
             let size = seen.sizes.get(i).copied().flatten().unwrap_or([640, 480]);
-            let single = start::single(&mount.name, mount.model, size, board, &sights, watch)?;
+            let single =
+                start::single(&mount.name, mount.model, size, board, &sights, watch).map_err(|e| {
+                    match detect::other_size(board, seen.with.get(i).map_or(&[], Vec::as_slice)) {
+                        Some(why) if e.kind() == Kind::Compute => {
+                            Error::new(e.kind(), format!("{}: {why}", e.what()))
+                                .mend("count the squares across and down and mend `board` in rig.yaml")
+                        }
+                        _ => e,
+                    }
+                })?;
             watch.advance(1);
             Ok(Some(single))
         })

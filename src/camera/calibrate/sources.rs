@@ -16,8 +16,10 @@ struct Found {
     size: Option<[usize; 2]>,
     /// The rig's frame (none of a picture), and the corners.
     boards: Vec<(Option<usize>, Vec<Corner>)>,
-    /// Some pictures without a board.
+    /// Some pictures without a board,
     without: Vec<Picture>,
+    /// and some with one.
+    with: Vec<Picture>,
 }
 
 /// Looks for the rig's board in videos, pictures, and folders of them, sorted to cameras and sessions by their names. Of each
@@ -47,6 +49,7 @@ pub fn look(rig: &Rig, given: &[PathBuf], frames: usize, watch: &dyn Watch) -> R
         sizes: vec![None; count],
         own_files: vec![0; count],
         without: vec![Vec::new(); count],
+        with: vec![Vec::new(); count],
         ..Seen::default()
     };
     watch.begin("look for the board", None);
@@ -86,8 +89,10 @@ pub fn look(rig: &Rig, given: &[PathBuf], frames: usize, watch: &dyn Watch) -> R
                 seen.sights.push(Sight { camera, shot: number, corners });
             }
             seen.own_files[camera] += 1;
-            let room = SAMPLES.saturating_sub(seen.without[camera].len());
-            seen.without[camera].extend(found.without.into_iter().take(room));
+            for (all, some) in [(&mut seen.without, found.without), (&mut seen.with, found.with)] {
+                let room = SAMPLES.saturating_sub(all[camera].len());
+                all[camera].extend(some.into_iter().take(room));
+            }
         }
     }
     watch.end();
@@ -195,7 +200,7 @@ fn one(
     wanted: Option<&[usize]>,
     watch: &dyn Watch,
 ) -> Result<Found> {
-    let mut found = Found { size: None, boards: Vec::new(), without: Vec::new() };
+    let mut found = Found { size: None, boards: Vec::new(), without: Vec::new(), with: Vec::new() };
     if is_picture(path) {
         watch.check()?;
         let picture = Picture::load(path)?;
@@ -206,6 +211,7 @@ fn one(
             found.without.push(picture);
         } else {
             found.boards.push((None, corners));
+            found.with.push(picture);
         }
         return Ok(found);
     }
@@ -247,6 +253,9 @@ fn film(
         for ((frame, picture), corners) in read.into_iter().zip(corners) {
             if !corners.is_empty() {
                 found.boards.push((Some(frame), corners));
+                if found.with.len() < SAMPLES {
+                    found.with.push(picture.clone());
+                }
             } else if found.without.len() < SAMPLES {
                 found.without.push(picture.clone());
             }

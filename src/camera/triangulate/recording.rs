@@ -3,7 +3,7 @@ use crate::camera::Rig;
 use crate::camera::corrections::Corrections;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::formats::{anipose_csv, dlc_3d, is_beside_tracks, read_tracks};
+use crate::formats::{anipose_csv, dlc_3d, is_beside_tracks, read_tracks, times};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// The newest form of the note that is written beside results.
 const VERSION: u32 = 1;
 
+/// So much is told of corrections that cannot be used.
+const MOST_TOLD: usize = 10;
 /// The scorer that DeepLabCut gives points in space.
 const SCORER: &str = "DLC_3D";
 
@@ -26,8 +28,6 @@ pub struct Recording {
     pub outcome: Outcome,
     /// How many of them a person put right ([`Corrections`]).
     pub corrected: usize,
-    /// Frame `n` of the rig is frame `n + offset` of each camera.
-    pub offsets: Vec<i64>,
     /// What was written.
     pub written: Vec<PathBuf>,
 }
@@ -57,6 +57,9 @@ struct Note<'a> {
     points_by_cameras: &'a [f64],
     /// Points that a person put right, and that stand in the results.
     corrected_points: usize,
+    /// SHA-256 of the file they are from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrections: Option<String>,
     warnings: &'a [String],
 }
 
@@ -152,24 +155,54 @@ pub fn recording(
     }
     let options = &options;
     let mut outcome = session(rig, &tracks, &choices, options, watch)?;
-    let corrections = Corrections::read(&out.join(format!("{name}_corrections.yaml")), name)?;
-    let corrected = corrections.apply(&rig.calibrated().unwrap_or_default(), &mut outcome.tracks);
+    let beside = out.join(format!("{name}_corrections.yaml"));
+    let corrections = Corrections::read(&beside, name)?;
+    let (corrected, told) = corrections.apply(&rig.calibrated().unwrap_or_default(), &mut outcome.tracks);
+    for text in told.into_iter().take(MOST_TOLD) {
+        watch.warn(&text);
+        outcome.warnings.push(text);
+    }
+    let corrections = Corrections::checksum(&beside);
     files::make_folder(out)?;
     let mut written = write_points(out, name, &outcome)?;
+    if let Some(times) = write_times(rig, sources, out, name, outcome.tracks.frames())? {
+        written.push(times);
+    }
     let note = out.join(format!("{name}_3d_meta.yaml"));
     files::write_whole(
         &note,
-        note_text(rig, rig_path, name, sources, options, &outcome, corrected)?.as_bytes(),
+        note_text(rig, rig_path, name, sources, options, &outcome, (corrected, corrections))?.as_bytes(),
     )?;
     written.push(note);
-    Ok(Recording {
-        session: name.to_owned(),
-        sources: sources.to_vec(),
-        outcome,
-        corrected,
-        offsets: rig.cameras.iter().map(|m| m.offset).collect(),
-        written,
-    })
+    Ok(Recording { session: name.to_owned(), sources: sources.to_vec(), outcome, corrected, written })
+}
+
+/// The times of the rig's frames, from the first camera that knows them all; the table that was written.
+fn write_times(
+    rig: &Rig,
+    sources: &[Option<PathBuf>],
+    out: &Path,
+    name: &str,
+    frames: usize,
+) -> Result<Option<PathBuf>> {
+    let known = rig.cameras.iter().zip(sources).find_map(|(mount, path)| {
+        let all = times::beside(path.as_ref()?)?;
+        let first = usize::try_from(mount.offset).ok()?;
+        all.get(first..first.checked_add(frames)?).map(<[f64]>::to_vec)
+    });
+    let path = out.join(format!("{name}_3d_times.csv"));
+    match known {
+        Some(known) => {
+            times::write(&path, &known)?;
+            Ok(Some(path))
+        }
+        // Those of an earlier run would be of other frames.
+        None if path.is_file() => {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove the old table of times", &path, e))?;
+            Ok(None)
+        }
+        None => Ok(None),
+    }
 }
 
 /// What the notes of `limn analyze` beside the tracks say of how far body parts lie from held-out labels; the root mean square
@@ -221,7 +254,7 @@ fn note_text(
     sources: &[Option<PathBuf>],
     options: &Options,
     outcome: &Outcome,
-    corrected: usize,
+    (corrected, corrections): (usize, Option<String>),
 ) -> Result<String> {
     let file = |p: &Path| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let cameras =
@@ -256,6 +289,7 @@ fn note_text(
         cameras: cameras.collect(),
         points_by_cameras: &outcome.by_cameras,
         corrected_points: corrected,
+        corrections,
         warnings: &outcome.warnings,
     };
     serde_yaml::to_string(&note).map_err(|e| Error::new(Kind::Format, format!("cannot write the note: {e}")))
