@@ -395,7 +395,7 @@ mod tests {
         let frames = |hidden: usize| -> Vec<Judged> {
             let frame = |i: usize| {
                 let mut j = judged(i, &[(2.0, true), (1.5, true)]);
-                j.label[1] = j.label[1].filter(|_| i % hidden != 0);
+                j.label[1] = j.label[1].filter(|_| !i.is_multiple_of(hidden));
                 j
             };
             (0..90).map(frame).collect()
