@@ -16,7 +16,7 @@ pub struct Noise {
     /// What all cameras are wrong in alike, for each point, in pixels along an axis. How cameras differ does not show it: it comes
     /// from held-out labels, and is 0 where there were none.
     pub common: Vec<f64>,
-    /// How alike the noise of each point is in neighbouring frames: its correlation, 0 to below 1.
+    /// How alike the noise of each point is in neighbouring frames: its correlation, 0 to below 1; 0 where it was not asked for.
     pub lasting: Vec<f64>,
 }
 
@@ -92,8 +92,14 @@ impl Noise {
                 break;
             }
         }
-        noise.lasting = (0..points).into_par_iter().map(|p| lasting(scene, p, threshold, agree)).collect();
         noise
+    }
+
+    /// With how much of it lasts, for [`Method::Smooth`](super::Method::Smooth), which alone looks at several frames.
+    pub(super) fn with_lasting(mut self, scene: &Scene, thresholds: &[f64], agree: Option<usize>) -> Self {
+        let one = |(point, most): (usize, &f64)| lasting(scene, point, *most, agree);
+        self.lasting = thresholds.par_iter().enumerate().map(one).collect();
+        self
     }
 }
 

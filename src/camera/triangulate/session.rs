@@ -91,6 +91,10 @@ pub fn session(
     let noise = noise.with_accuracy(&scene.skeleton, &options.accuracy);
     let thresholds: Vec<f64> =
         noise.points.iter().map(|n| options.threshold.unwrap_or((THRESHOLD * n).max(LEAST))).collect();
+    let noise = match options.method {
+        Method::Smooth => noise.with_lasting(&scene, &thresholds, options.agree),
+        Method::Dlt | Method::Ransac => noise,
+    };
     let mut found = Tracks3d::new(scene.skeleton.clone(), frames);
     watch.begin("triangulating", Some(frames as u64));
     let done = each_point(&scene, &noise, &thresholds, options, &mut found, watch);
