@@ -195,7 +195,9 @@ impl SpaceView {
                 self.finding = None;
                 if let Some(found) = found {
                     self.typed.clear();
-                    self.chosen = found.sessions.first().map(|s| s.name.clone());
+                    // The first with points in space, where there is one: that is what people come for.
+                    let first = found.sessions.iter().find(|s| s.spots.is_some()).or(found.sessions.first());
+                    self.chosen = first.map(|s| s.name.clone());
                     (self.scene, self.found) = (None, Some(found));
                     self.load(desk);
                 }
