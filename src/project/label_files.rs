@@ -293,9 +293,12 @@ impl LabelFiles {
             |row: &Vec<Mark>| LabeledFrame { points: row.iter().copied().map(Mark::place).collect() };
         labels.frames = rows.iter().map(|(k, row)| (k.clone(), places(row))).collect();
         self.save_tables(&labels, watch)?;
-        if hidden_too {
-            let mut file = HiddenFile::read(&self.hidden).ok().flatten().unwrap_or_default();
-            file.take_from(rows, &labels.scorer, &labels.skeleton);
+        let mut file = HiddenFile::read(&self.hidden).ok().flatten().unwrap_or_default();
+        let before = file.scorers.clone();
+        file.take_from(rows, &labels.scorer, &labels.skeleton);
+        // Also when the file says more than was read from it: one that a crash kept from following its tables names points that were
+        // placed since, and once such a point is taken away it would be hidden again.
+        if hidden_too || before != file.scorers {
             let written = file.write(&self.hidden);
             self.stamp.hidden = stamp_of(&self.hidden);
             written?;

@@ -26,6 +26,28 @@ fn put(p: &Project, table: &str) {
 }
 
 #[test]
+fn a_point_that_was_taken_away_is_not_hidden_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = project(dir.path());
+    let watch = Quiet::default();
+    let hidden = p.labeled_data("m1").join("not-visible.yaml");
+    let edit = |mark: Mark| {
+        let mut store = LabelStore::edit(&p, &watch).unwrap();
+        store.set_all(&[PointEdit::new(key(1), 0, mark)]).unwrap();
+        store.flush(&watch).unwrap();
+    };
+    edit(Mark::Hidden);
+    let old = std::fs::read(&hidden).unwrap();
+    edit(Mark::At(Keypoint::new(1.0, 2.0)));
+    // The crash: the tables have the place already, the other file does not know yet.
+    std::fs::write(&hidden, &old).unwrap();
+    let is = |store: LabelStore| store.mark(&key(1), 0);
+    assert_eq!(is(LabelStore::read(&p, &watch).unwrap()), Mark::At(Keypoint::new(1.0, 2.0)));
+    edit(Mark::Unlabeled);
+    assert_eq!(is(LabelStore::read(&p, &watch).unwrap()), Mark::Unlabeled);
+}
+
+#[test]
 fn edits_survive_a_crash_and_a_save() {
     let dir = tempfile::tempdir().unwrap();
     let p = project(dir.path());
