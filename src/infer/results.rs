@@ -5,7 +5,7 @@ use super::input::Input;
 use super::plan::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::formats::{dlc_h5, dlc_tracks_csv, is_beside_tracks};
+use crate::formats::{dlc_h5, is_beside_tracks, read_tracks, times};
 use crate::pose::{Skeleton, Tracks};
 use crate::project::{Project, is_video, video_files};
 use crate::watch::Watch;
@@ -239,27 +239,15 @@ pub fn results_in(folder: &Path, videos: &[PathBuf]) -> Vec<ResultFacts> {
 /// # Errors
 /// When the file is gone or holds no tracks.
 pub fn load(tracks: &Path, watch: &dyn Watch) -> Result<Loaded> {
-    let (scorer, read) = match tracks.extension().and_then(|e| e.to_str()) {
-        Some("h5") => dlc_h5::read_tracks(tracks, watch)?,
-        Some("csv") => dlc_tracks_csv::read(tracks, watch)?,
-        _ => {
-            return Err(Error::new(Kind::Usage, "these are no tracks that limn reads")
-                .at(tracks.display())
-                .mend("give the .h5 or the .csv file of an analysis"));
-        }
-    };
+    if !tracks.extension().is_some_and(|e| e == "h5" || e == "csv") {
+        return Err(Error::new(Kind::Usage, "these are no tracks that limn reads")
+            .at(tracks.display())
+            .mend("give the .h5 or the .csv file of an analysis"));
+    }
+    let (scorer, read) = read_tracks(tracks, watch)?;
     watch.check()?;
-    let beside = files::folder_of(tracks).join(format!("{}_times.csv", stem(tracks)));
-    let times = times(&beside).filter(|t| t.len() == read.frames());
+    let times = times::beside(tracks).filter(|t| t.len() == read.frames());
     Ok(Loaded { scorer, tracks: read, times })
-}
-
-/// The second column of limn's table of times; none when it is not there or of another form.
-fn times(path: &Path) -> Option<Vec<f64>> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let mut lines = text.lines();
-    lines.next().filter(|h| h.starts_with("frame,time_s"))?;
-    lines.map(|l| l.split(',').nth(1)?.parse().ok()).collect()
 }
 
 fn name(path: &Path) -> String {
@@ -277,6 +265,7 @@ fn written(path: &Path) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::dlc_tracks_csv;
     use crate::pose::{Keypoint, Skeleton};
     use crate::watch::Quiet;
 
