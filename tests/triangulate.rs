@@ -5,13 +5,17 @@
 mod ring;
 
 use limn::Kind;
-use limn::camera::Rig;
+use limn::camera::corrections::{Correction, Corrections};
 use limn::camera::triangulate::{Choices, Method, Options, recording, session, track_files};
-use limn::pose::{Skeleton, Tracks};
+use limn::camera::{Mount, Rig};
+use limn::formats::times;
+use limn::pose::{PointName, Skeleton, Spot, Tracks};
+use limn::track::Found;
 use limn::watch::Quiet;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use ring::{Score, Truth, bound, edges, film, film_lasting, normal, ring, run, score, simulate, walk};
+use std::path::Path;
 
 fn options(method: Method) -> Options {
     Options { method, edges: edges(), ..Options::default() }
@@ -452,4 +456,56 @@ fn files_of_tracks_become_results_beside_a_note() {
     assert!(e.kind() == Kind::NotFound && e.how_to_mend().is_some(), "{e}");
     assert_eq!(track_files(&[rig_path]).unwrap_err().kind(), Kind::Usage);
     assert_eq!(track_files(&["nowhere.h5".into()]).unwrap_err().kind(), Kind::NotFound);
+}
+
+#[test]
+fn corrections_and_times_go_into_the_results_once() {
+    let dir = tempfile::tempdir().unwrap();
+    // One camera more, which was never calibrated and filmed nothing.
+    let mut rig = ring(3);
+    rig.cameras.push(Mount { name: "spare".into(), ..Mount::default() });
+    let truth = simulate(&ring(3), 60, 0.5, 0.0, 22);
+    let mut sources = vec![None; 4];
+    for (i, t) in truth.tracks.iter().flatten().enumerate() {
+        let path = dir.path().join(format!("a_cam{i}DLC_x.csv"));
+        limn::formats::dlc_tracks_csv::write(&path, "DLC_x", t).unwrap();
+        sources[i] = Some(path);
+    }
+    let seconds: Vec<f64> = (0..60).map(|f| f64::from(f) * 0.02).collect();
+    times::write(&dir.path().join("a_cam1DLC_x_times.csv"), &seconds).unwrap();
+    // The clicks say where; the numbers beside them are of an earlier calibration.
+    let there = nalgebra::Vector3::new(30.0, -20.0, 40.0);
+    let name = PointName { individual: "", bodypart: "snout" };
+    let clicks = rig.cameras.iter().filter_map(|m| {
+        let camera = m.camera.as_ref()?;
+        Some((camera.name.clone(), camera.project(&there)?))
+    });
+    let spot =
+        Spot { at: [1.0, 2.0, 3.0], deviation: [f64::NAN; 3], error: 0.0, cameras: 3, likelihood: 1.0 };
+    let out = dir.path().join("3d");
+    std::fs::create_dir(&out).unwrap();
+    let mut corrections = Corrections::new("a");
+    corrections.set(17, name, Some(Correction::new(name, spot, clicks)));
+    corrections.write(&out.join("a_corrections.yaml")).unwrap();
+
+    let ask = options(Method::Ransac);
+    let done = recording(&rig, Path::new("rig.yaml"), "a", &sources, &out, &ask, &Quiet::default()).unwrap();
+    let near = |tracks: &limn::pose::Tracks3d| {
+        (nalgebra::Vector3::from(tracks.get(17, 0).unwrap().at) - there).norm() < 0.01
+    };
+    assert!(done.corrected == 1 && near(&done.outcome.tracks));
+    let table = out.join("a_3d.csv");
+    assert_eq!(times::beside(&table), Some(seconds));
+    let mut read = Found::read(&table, &Quiet::default()).unwrap();
+    assert_eq!(read.correct(&table).unwrap(), (0, vec![]), "they are in it");
+    let Found::Space(tracks) = &read else { panic!("no points in space") };
+    assert!(near(tracks));
+    // A table of somebody else's does not say so: there they are put in.
+    std::fs::remove_file(out.join("a_3d_meta.yaml")).unwrap();
+    assert_eq!(read.correct(&table).unwrap().0, 1);
+    // Corrections that cannot be read stop it before the work, and nothing is changed.
+    std::fs::write(out.join("a_corrections.yaml"), "limn_corrections: 9\nsession: a\n").unwrap();
+    let before = std::fs::read(&table).unwrap();
+    assert!(recording(&rig, Path::new("rig.yaml"), "a", &sources, &out, &ask, &Quiet::default()).is_err());
+    assert_eq!(std::fs::read(&table).unwrap(), before);
 }

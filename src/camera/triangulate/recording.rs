@@ -154,10 +154,12 @@ pub fn recording(
         options.accuracy = accuracy(sources);
     }
     let options = &options;
-    let mut outcome = session(rig, &tracks, &choices, options, watch)?;
+    // Before the work: a file of corrections that cannot be read must not cost it.
     let beside = out.join(format!("{name}_corrections.yaml"));
     let corrections = Corrections::read(&beside, name)?;
-    let (corrected, told) = corrections.apply(&rig.calibrated().unwrap_or_default(), &mut outcome.tracks);
+    let mut outcome = session(rig, &tracks, &choices, options, watch)?;
+    let cameras: Vec<_> = rig.cameras.iter().filter_map(|m| m.camera.clone()).collect();
+    let (corrected, told) = corrections.apply(&cameras, &mut outcome.tracks);
     for text in told.into_iter().take(MOST_TOLD) {
         watch.warn(&text);
         outcome.warnings.push(text);
